@@ -1,0 +1,3 @@
+//! Faces in a frame: boxes and landmarks. One detector so far, [`mtcnn`].
+
+pub mod mtcnn;

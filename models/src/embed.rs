@@ -1,0 +1,121 @@
+//! Aligned face to embedding: preprocessing as the manifest says, mirror rule, unit length.
+
+use std::sync::Arc;
+
+use crate::align::AlignedFace;
+use crate::error::ModelError;
+use crate::manifest::{EmbeddingSpec, Input, Manifest, Mirror, Selection};
+use crate::resample::planes;
+use crate::session::Session;
+
+/// A face as a point on the unit sphere, and the model whose sphere it is.
+#[derive(Clone, PartialEq)]
+pub struct Embedding {
+    values: Vec<f32>,
+    model: Arc<str>,
+}
+
+impl std::fmt::Debug for Embedding {
+    /// Model and length only: the numbers are personal data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Embedding({}, {} values)", self.model, self.values.len())
+    }
+}
+
+impl Embedding {
+    /// The numbers, of unit length.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Id of the way from frame to embedding ([`Selection::model_id`]).
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+}
+
+/// The embedder, loaded once.
+#[derive(Debug)]
+pub struct Embedder {
+    net: Session,
+    input: Input,
+    spec: EmbeddingSpec,
+    model: Arc<str>,
+}
+
+impl Embedder {
+    /// Loads the embedder of `selection`.
+    pub fn load(manifest: &Manifest, selection: &Selection<'_>) -> Result<Self, ModelError> {
+        let entry = selection.embedder;
+        let Some(spec) = entry.embedding else {
+            return Err(ModelError::Missing {
+                path: manifest.path(),
+                why: format!("model {:?} has no embedding section", entry.id),
+            });
+        };
+        let net = Session::load(manifest, entry, &["embedding"])?;
+        Ok(Self { net, input: entry.input, spec, model: selection.model_id().into() })
+    }
+
+    /// Length of the embeddings.
+    pub fn length(&self) -> usize {
+        self.spec.final_length()
+    }
+
+    /// Id that the embeddings carry.
+    pub fn model(&self) -> &Arc<str> {
+        &self.model
+    }
+
+    /// The unit embedding of one aligned face.
+    pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, ModelError> {
+        let mut values = match self.spec.mirror {
+            Mirror::None => self.raw(face, false)?,
+            Mirror::Sum => {
+                let (mut a, mut b) = (self.raw(face, false)?, self.raw(face, true)?);
+                self.normalise(&mut a)?;
+                self.normalise(&mut b)?;
+                a.iter_mut().zip(b).for_each(|(x, y)| *x += y);
+                a
+            }
+            Mirror::Concat => [self.raw(face, false)?, self.raw(face, true)?].concat(),
+        };
+        self.normalise(&mut values)?;
+        Ok(Embedding { values, model: self.model.clone() })
+    }
+
+    /// The network's own output for the face or its mirror image, as the LFW protocol wants it.
+    pub fn raw(&self, face: &AlignedFace, mirror: bool) -> Result<Vec<f32>, ModelError> {
+        let (w, h) = (face.crop.width(), face.crop.height());
+        if (w, h) != (self.input.width, self.input.height) {
+            return Err(self.fail(format!(
+                "the aligned face is {w}x{h}, the model takes {}x{}",
+                self.input.width, self.input.height
+            )));
+        }
+        let mut input = vec![0.0; 3 * w * h];
+        planes(face.crop.view(), mirror, &self.input, &mut input);
+        let out = self.net.run([1, 3, h, w], &input)?.swap_remove(0);
+        if out.data.len() != self.spec.length {
+            return Err(self.fail(format!(
+                "it gives {} numbers, the manifest (field embedding.length) says {}",
+                out.data.len(),
+                self.spec.length
+            )));
+        }
+        Ok(out.data)
+    }
+
+    fn normalise(&self, v: &mut [f32]) -> Result<(), ModelError> {
+        let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        if norm <= 1e-12 {
+            return Err(self.fail("it gave a vector of length zero".into()));
+        }
+        v.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+        Ok(())
+    }
+
+    fn fail(&self, why: String) -> ModelError {
+        ModelError::Run { model: self.model.to_string(), why }
+    }
+}

@@ -1,0 +1,155 @@
+//! Runs one ONNX network through tract. Another engine would be another file like this one.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::Factoid;
+use tract_onnx::tract_hir::internal::DimLike;
+
+use crate::error::ModelError;
+use crate::manifest::{Manifest, ModelEntry};
+
+/// Plans kept for inputs of different shapes (P-Net runs once a pyramid level); beyond it the oldest goes.
+const PLANS_KEPT: usize = 48;
+
+/// Shape of an input: batch, channels, height, width.
+pub type Shape = [usize; 4];
+
+/// One output of a run, row-major.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values.
+    pub data: Vec<f32>,
+}
+
+struct Plans {
+    by_shape: HashMap<Shape, (u64, Arc<TypedRunnableModel>)>,
+    clock: u64,
+}
+
+/// A loaded network. Runs are independent: any thread may call [`Session::run`].
+pub struct Session {
+    id: String,
+    parsed: InferenceModel,
+    outputs: Vec<usize>,
+    plans: Mutex<Plans>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Session({})", self.id)
+    }
+}
+
+impl Session {
+    /// Loads the file of `entry`, checks its hash and its input, and orders its outputs as `outputs` names them.
+    pub fn load(manifest: &Manifest, entry: &ModelEntry, outputs: &[&str]) -> Result<Self, ModelError> {
+        let bytes = manifest.read(entry)?;
+        let path = manifest.file(entry);
+        let session = Self::from_bytes(&entry.id, &bytes, outputs, &path)?;
+        session.check_input(&path, entry)?;
+        Ok(session)
+    }
+
+    /// Loads a network held in memory; `path` stands in error messages.
+    pub fn from_bytes(id: &str, bytes: &[u8], outputs: &[&str], path: &Path) -> Result<Self, ModelError> {
+        let graph = |why: String| ModelError::Graph { path: path.to_owned(), why };
+        let parsed = tract_onnx::onnx()
+            .model_for_read(&mut Cursor::new(bytes))
+            .map_err(|e| graph(format!("{e:#}; the file may be cut short")))?;
+        let names: Vec<String> = parsed
+            .outputs
+            .iter()
+            .map(|o| parsed.outlet_label(*o).unwrap_or(&parsed.nodes[o.node].name).to_owned())
+            .collect();
+        if parsed.inputs.len() != 1 {
+            return Err(graph(format!("it has {} inputs, one is needed", parsed.inputs.len())));
+        }
+        let order = match outputs {
+            // A network with one output may call it what it likes.
+            [_] if names.len() == 1 => vec![0],
+            _ => outputs
+                .iter()
+                .map(|want| {
+                    names.iter().position(|n| n == want).ok_or_else(|| {
+                        graph(format!("output {want:?} is missing; it has {}", names.join(", ")))
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        let plans = Mutex::new(Plans { by_shape: HashMap::new(), clock: 0 });
+        Ok(Self { id: id.to_owned(), parsed, outputs: order, plans })
+    }
+
+    /// The network's own idea of its input, where the file fixes it, must be the manifest's.
+    fn check_input(&self, path: &Path, entry: &ModelEntry) -> Result<(), ModelError> {
+        let graph = |why: String| ModelError::Graph { path: path.to_owned(), why };
+        let fact = self.parsed.input_fact(0).map_err(|e| graph(format!("{e:#}")))?;
+        let dims: Vec<Option<usize>> =
+            fact.shape.dims().map(|d| d.concretize().and_then(|d| d.to_usize().ok())).collect();
+        let want = [None, Some(3), Some(entry.input.height), Some(entry.input.width)];
+        let fits = dims.len() == 4 && dims.iter().zip(want).skip(1).all(|(d, w)| d.is_none() || *d == w);
+        if fits {
+            return Ok(());
+        }
+        let show: Vec<String> = dims.iter().map(|d| d.map_or("?".into(), |d: usize| d.to_string())).collect();
+        Err(graph(format!(
+            "its input is {}, the manifest (field input of model {:?}) says ?x3x{}x{}",
+            show.join("x"),
+            entry.id,
+            entry.input.height,
+            entry.input.width
+        )))
+    }
+
+    /// Runs the network on `input` (`shape`, row-major, already preprocessed). The first run of a shape prepares it.
+    pub fn run(&self, shape: Shape, input: &[f32]) -> Result<Vec<Output>, ModelError> {
+        let fail = |why: String| ModelError::Run { model: self.id.clone(), why };
+        let go = || -> TractResult<Vec<Output>> {
+            let plan = self.plan(shape)?;
+            let input = Tensor::from_shape(&shape, input)?;
+            let values = plan.run(tvec!(input.into()))?;
+            self.outputs
+                .iter()
+                .map(|&i| {
+                    let view = values[i].to_plain_array_view::<f32>()?;
+                    Ok(Output { shape: view.shape().to_vec(), data: view.iter().copied().collect() })
+                })
+                .collect()
+        };
+        let outputs = go().map_err(|e| fail(format!("{e:#}")))?;
+        if outputs.iter().any(|o| o.data.iter().any(|v| !v.is_finite())) {
+            return Err(fail("it gave a number that is not finite".into()));
+        }
+        Ok(outputs)
+    }
+
+    fn plan(&self, shape: Shape) -> TractResult<Arc<TypedRunnableModel>> {
+        // A poisoned lock only means that another thread died between two whole states of the map.
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.clock += 1;
+        let clock = plans.clock;
+        if let Some((used, plan)) = plans.by_shape.get_mut(&shape) {
+            *used = clock;
+            return Ok(plan.clone());
+        }
+        let plan = self
+            .parsed
+            .clone()
+            .with_input_fact(0, f32::fact(shape).into())?
+            .into_optimized()?
+            .into_runnable()?;
+        if plans.by_shape.len() >= PLANS_KEPT
+            && let Some(oldest) = plans.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
+        {
+            plans.by_shape.remove(&oldest);
+        }
+        plans.by_shape.insert(shape, (clock, plan.clone()));
+        Ok(plan)
+    }
+}
