@@ -23,6 +23,12 @@ impl std::fmt::Debug for Embedding {
 }
 
 impl Embedding {
+    /// `values` brought to unit length; `None` if their length is zero or not a number.
+    pub fn new(mut values: Vec<f32>, model: Arc<str>) -> Option<Self> {
+        unit(&mut values)?;
+        Some(Self { values, model })
+    }
+
     /// The numbers, of unit length.
     pub fn values(&self) -> &[f32] {
         &self.values
@@ -69,19 +75,18 @@ impl Embedder {
 
     /// The unit embedding of one aligned face.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, ModelError> {
-        let mut values = match self.spec.mirror {
+        let values = match self.spec.mirror {
             Mirror::None => self.raw(face, false)?,
             Mirror::Sum => {
                 let (mut a, mut b) = (self.raw(face, false)?, self.raw(face, true)?);
-                self.normalise(&mut a)?;
-                self.normalise(&mut b)?;
+                unit(&mut a).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
+                unit(&mut b).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
                 a.iter_mut().zip(b).for_each(|(x, y)| *x += y);
                 a
             }
             Mirror::Concat => [self.raw(face, false)?, self.raw(face, true)?].concat(),
         };
-        self.normalise(&mut values)?;
-        Ok(Embedding { values, model: self.model.clone() })
+        Embedding::new(values, self.model.clone()).ok_or_else(|| self.fail(NO_LENGTH.into()))
     }
 
     /// The network's own output for the face or its mirror image, as the LFW protocol wants it.
@@ -106,16 +111,38 @@ impl Embedder {
         Ok(out.data)
     }
 
-    fn normalise(&self, v: &mut [f32]) -> Result<(), ModelError> {
-        let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        if norm <= 1e-12 {
-            return Err(self.fail("it gave a vector of length zero".into()));
-        }
-        v.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
-        Ok(())
-    }
-
     fn fail(&self, why: String) -> ModelError {
         ModelError::Run { model: self.model.to_string(), why }
+    }
+}
+
+const NO_LENGTH: &str = "it gave a vector of length zero";
+
+/// Brings `v` to unit length.
+fn unit(v: &mut [f32]) -> Option<()> {
+    let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    if !norm.is_finite() || norm <= 1e-12 {
+        return None;
+    }
+    v.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embeddings_have_unit_length_or_do_not_exist() {
+        let e = Embedding::new(vec![3.0, 0.0, 4.0], "m".into()).unwrap();
+        assert_eq!(e.values(), [0.6, 0.0, 0.8]);
+        assert!(Embedding::new(vec![0.0; 4], "m".into()).is_none());
+        assert!(Embedding::new(vec![f32::NAN; 4], "m".into()).is_none());
+    }
+
+    #[test]
+    fn debug_shows_model_and_length_only() {
+        let e = Embedding::new(vec![3.0, 4.0], "m@1".into()).unwrap();
+        assert_eq!(format!("{e:?}"), "Embedding(m@1, 2 values)");
     }
 }

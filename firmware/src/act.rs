@@ -1,0 +1,193 @@
+//! Verdicts to deeds: journal first, then relay, then screen. No record, no open door.
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use limen_gallery_db::Gallery;
+use limen_gallery_db::event::{Event, EventKind, NewEvent};
+use limen_gallery_db::score::{Score, Threshold};
+use limen_gallery_db::template::ModelId;
+use serde_json::json;
+
+use crate::decide::{Decision, Denial};
+use crate::display::screens::{Denied, FaceMark, Granted, Idle, Live, OutOfOrder};
+use crate::display::{Panel, Screen, palette, show};
+use crate::recognise::{Seen, Sighting};
+use crate::relay::{Edge, Input, Pulse, Relay};
+use crate::time::Millis;
+
+/// Hands and voice of the doorkeeper. Time comes in with every call, so that a replay runs on the clip's time.
+pub struct Actor {
+    relay: Box<dyn Relay>,
+    pulse: Pulse,
+    panel: Option<Box<dyn Panel>>,
+    journal: Gallery,
+    model: ModelId,
+    threshold: f32,
+    verdict_ms: u64,
+    verdict_until: Option<Millis>,
+}
+
+impl Actor {
+    /// Takes the door over and puts it at rest: locked.
+    pub fn new(
+        mut relay: Box<dyn Relay>,
+        pulse: Pulse,
+        panel: Option<Box<dyn Panel>>,
+        journal: Gallery,
+        (model, threshold): (ModelId, f32),
+        verdict_ms: u64,
+    ) -> Result<Self> {
+        pulse.rest().apply(relay.as_mut(), Millis::ZERO)?;
+        Ok(Self { relay, pulse, panel, journal, model, threshold, verdict_ms, verdict_until: None })
+    }
+
+    /// When [`Actor::tick`] must be called at the latest.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.pulse.deadline()
+    }
+
+    /// Does what the frame's verdicts demand. `now` is the door's clock, `wall` the journal's.
+    pub fn frame(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+        self.tick(now)?;
+        let mut written = Vec::new();
+        for sighting in seen.sightings.iter().filter(|s| s.is_news) {
+            let Some(event) = self.event(sighting, seen, wall) else { continue };
+            written.push(self.write(event).context("the door stays shut")?);
+            if matches!(sighting.decision, Decision::Grant { .. }) {
+                self.step(now, Input::Grant)?;
+            }
+        }
+        self.screen(seen, now, wall)?;
+        Ok(written)
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, now: Millis) -> Result<()> {
+        // The pulse ends at its own moment, however late the call comes.
+        while let Some(due) = self.pulse.deadline().filter(|d| *d <= now) {
+            self.step(due.max(Millis::ZERO), Input::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Shuts the door and says why there is nothing to see.
+    pub fn out_of_order(&mut self, now: Millis, wall: Timestamp, note: &str) -> Result<()> {
+        self.step(now, Input::Shut)?;
+        self.write(NewEvent::new(wall, EventKind::CameraLost))?;
+        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now)
+    }
+
+    /// Writes an event without a person.
+    pub fn note(&mut self, kind: EventKind, wall: Timestamp) -> Result<Event> {
+        self.write(NewEvent::new(wall, kind))
+    }
+
+    /// On the disk when it returns.
+    fn write(&mut self, event: NewEvent) -> Result<Event> {
+        let seq = self.journal.append(&event).context("the journal cannot be written")?;
+        let NewEvent { time, kind, subject, external_id, score, threshold, reason, model, detail } = event;
+        Ok(Event { seq, time, kind, subject, external_id, score, threshold, reason, model, detail })
+    }
+
+    /// Ends: the running pulse runs out on a replay's clock, on a real one the door shuts now.
+    pub fn finish(&mut self, now: Millis, run_out: bool) -> Result<()> {
+        if run_out && let Some(due) = self.pulse.deadline() {
+            self.tick(due.max(now))?;
+        }
+        self.step(now, Input::Shut)
+    }
+
+    fn step(&mut self, now: Millis, input: Input) -> Result<()> {
+        if let Some(edge) = self.pulse.step(now, input) {
+            self.apply(edge, now)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, edge: Edge, now: Millis) -> Result<()> {
+        edge.apply(self.relay.as_mut(), now).context("the relay does not obey")
+    }
+
+    /// The journal's line for a verdict: ids and scores, no name, no face, no file name.
+    fn event(&self, s: &Sighting, seen: &Seen, wall: Timestamp) -> Option<NewEvent> {
+        let (kind, reason) = match &s.decision {
+            Decision::Grant { .. } => (EventKind::Granted, None),
+            Decision::Deny(why) => (EventKind::Denied, Some(why.code().to_owned())),
+            Decision::Ask(_) | Decision::Passed { .. } => return None,
+        };
+        let mut event = NewEvent::new(wall, kind);
+        // A stranger is not written down under the name of whom they resemble.
+        let known = !matches!(s.decision, Decision::Deny(Denial::Unknown | Denial::Ambiguous));
+        if let (true, Some(best)) = (known, &s.best) {
+            event = event.about(best.subject);
+            event.external_id = Some(best.id.clone());
+        }
+        event.score = s.best.as_ref().and_then(|b| Score::new(b.score).ok());
+        event.threshold = Threshold::new(self.threshold).ok();
+        event.model = Some(self.model.clone());
+        event.reason = reason;
+        event.detail = Some(json!({
+            "track": s.track.0, "frame": seen.frame.seq, "at_ms": seen.frame.at.0, "margin": s.margin,
+        }));
+        Some(event)
+    }
+
+    fn screen(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<()> {
+        let verdict = seen.sightings.iter().filter(|s| s.is_news).find_map(|s| match &s.decision {
+            Decision::Grant { .. } => {
+                let name = s.best.as_ref().map_or("", |b| b.name.as_str());
+                Some(Screen::Granted(Granted::new(name)))
+            }
+            Decision::Deny(why @ Denial::Unknown) => Some(Screen::Denied(Denied::unknown(why.sentence()))),
+            Decision::Deny(why) => Some(Screen::Denied(Denied::new(why.sentence()))),
+            Decision::Ask(_) | Decision::Passed { .. } => None,
+        });
+        if let Some(verdict) = verdict {
+            self.verdict_until = Some(now.plus(self.verdict_ms));
+            return self.show(&verdict, now);
+        }
+        if self.verdict_until.is_some_and(|until| now < until) {
+            return Ok(());
+        }
+        self.verdict_until = None;
+        if self.panel.is_none() {
+            return Ok(());
+        }
+        if seen.sightings.is_empty() {
+            let local = jiff::Zoned::new(wall, jiff::tz::TimeZone::system());
+            let idle = Idle::new(local.strftime("%H:%M").to_string(), local.strftime("%A, %-d %B").to_string());
+            return self.show(&Screen::Idle(idle), now);
+        }
+        let threshold = self.threshold;
+        let faces = seen.sightings.iter().map(|s| mark(s, threshold)).collect();
+        let hint = seen
+            .sightings
+            .iter()
+            .max_by(|a, b| a.detection.bbox.area().total_cmp(&b.detection.bbox.area()))
+            .and_then(|s| match s.decision {
+                Decision::Ask(request) => Some(request.sentence().to_owned()),
+                _ => None,
+            })
+            .unwrap_or_default();
+        self.show(&Screen::Live(Live { frame: &seen.frame.image, faces, hint }), now)
+    }
+
+    fn show(&mut self, screen: &Screen<'_>, now: Millis) -> Result<()> {
+        match &mut self.panel {
+            Some(panel) => Ok(show(panel.as_mut(), screen, now)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The box of a face: named and coloured from the threshold on, grey below it.
+fn mark(s: &Sighting, threshold: f32) -> FaceMark<'_> {
+    let known = s.best.as_ref().filter(|b| b.score >= threshold);
+    FaceMark {
+        bbox: s.detection.bbox,
+        name: known.map_or("unknown", |b| b.name.as_str()),
+        score: s.best.as_ref().map(|b| b.score),
+        // The same person has the same colour every day: by the id, not by the order of arrival.
+        colour: known.map_or(palette::UNKNOWN, |b| palette::colour(b.id.bytes().map(usize::from).sum())),
+    }
+}

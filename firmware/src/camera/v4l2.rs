@@ -1,0 +1,278 @@
+//! Video4Linux cameras: single-planar capture into memory-mapped buffers, the newest frame wins.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use v4l::buffer::{Flags as BufferFlags, Type};
+use v4l::capability::Flags as Capability;
+use v4l::format::{Colorspace, FourCC, Quantization};
+use v4l::io::mmap::Stream;
+use v4l::io::traits::CaptureStream;
+use v4l::video::Capture;
+use v4l::video::capture::Parameters;
+use v4l::{Device, Format};
+
+use super::yuv::Range;
+use super::{Camera, CameraError, CameraSettings, CameraSource, Frame};
+use crate::time::Millis;
+
+pub mod layout;
+
+use layout::Layout;
+
+/// Buffers asked for: one being filled, one ready, one being read, one spare.
+const BUFFERS: u32 = 4;
+/// A camera silent for longer is lost: no webcam exposes for more than a second.
+const STALL: Duration = Duration::from_secs(3);
+
+/// An open, streaming device.
+pub struct V4l2Camera {
+    camera: String,
+    source: Arc<str>,
+    card: String,
+    layout: Layout,
+    format: Format,
+    range: Option<Range>,
+    stream: Option<Stream<'static>>,
+    opened: Instant,
+    seq: u64,
+}
+
+impl V4l2Camera {
+    /// Opens the device file, agrees on a format and prepares streaming.
+    pub fn open(path: &Path, settings: &CameraSettings) -> Result<Self, CameraError> {
+        // The binding panics on a driver that reports a value it does not know; that ends here.
+        std::panic::catch_unwind(|| Self::negotiate(path, settings)).unwrap_or_else(|_| {
+            Err(CameraError::Unsupported {
+                camera: CameraSource::V4l2(path.to_owned()).to_string(),
+                why: "its driver answers what V4L2 does not define; try another driver or camera".into(),
+            })
+        })
+    }
+
+    fn negotiate(path: &Path, settings: &CameraSettings) -> Result<Self, CameraError> {
+        let camera = CameraSource::V4l2(path.to_owned()).to_string();
+        let fail = |e: io::Error| device_error(&camera, path, &e);
+        let unusable = |why: String| CameraError::Unsupported { camera: camera.clone(), why };
+
+        let device = Device::with_path(path).map_err(fail)?;
+        let caps = device.query_caps().map_err(|_| unusable(not_a_camera(path)))?;
+        can_capture(caps.capabilities).map_err(|why| unusable(why.to_owned()))?;
+
+        let offered: Vec<[u8; 4]> =
+            device.enum_formats().map_err(fail)?.iter().map(|f| f.fourcc.repr).collect();
+        let layout = Layout::choose(&offered).map_err(unusable)?;
+        let wish = Format::new(settings.width_px, settings.height_px, FourCC::new(&layout.fourcc()));
+        let format = device.set_format(&wish).map_err(fail)?;
+        if format.fourcc.repr != layout.fourcc() {
+            return Err(CameraError::Unsupported {
+                camera,
+                why: format!("it offered {} and then chose {}", wish.fourcc, format.fourcc),
+            });
+        }
+        // Not every driver lets itself be timed; its own rate will do then.
+        let _ =
+            device.set_params(&Parameters::new(v4l::Fraction::new(settings.rate.den(), settings.rate.num())));
+        let mut stream = Stream::with_buffers(&device, Type::VideoCapture, BUFFERS)
+            .map_err(|e| device_error(&camera, path, &e))?;
+        stream.set_timeout(STALL);
+        Ok(Self {
+            source: path.to_string_lossy().into(),
+            camera,
+            card: caps.card,
+            layout,
+            range: range(&format),
+            format,
+            stream: Some(stream),
+            opened: Instant::now(),
+            seq: 0,
+        })
+    }
+
+    fn lost(&mut self, why: String) -> CameraError {
+        self.close();
+        CameraError::Lost { camera: self.camera.clone(), why }
+    }
+
+    /// Ends the stream. The V4L2 binding panics where a half-gone driver refuses to stop; such a panic ends here.
+    fn close(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(stream)));
+        }
+    }
+}
+
+impl Camera for V4l2Camera {
+    fn next_frame(&mut self) -> Result<Option<Frame>, CameraError> {
+        let Some(stream) = self.stream.as_mut() else {
+            return Err(self.lost("it was lost before".into()));
+        };
+        let (w, h, stride) =
+            (self.format.width as usize, self.format.height as usize, self.format.stride as usize);
+        let (layout, range) = (self.layout, self.range);
+        let taken = newest(stream, |bytes, used, damaged| {
+            if damaged {
+                return Err("the driver marks it as damaged".to_owned());
+            }
+            // Some drivers leave `bytesused` at 0 for raw frames.
+            let data = if used == 0 { bytes } else { &bytes[..used.min(bytes.len())] };
+            layout.decode(data, w, h, stride, range)
+        });
+        let at = Millis::from(self.opened.elapsed());
+        match taken {
+            Ok(Ok(image)) => {
+                let frame = Frame { image, seq: self.seq, at, source: self.source.clone() };
+                self.seq += 1;
+                Ok(Some(frame))
+            }
+            Ok(Err(why)) => Err(CameraError::Corrupt { camera: self.camera.clone(), frame: self.seq, why }),
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                Err(self.lost(format!("no frame for {} s", STALL.as_secs())))
+            }
+            Err(e) => Err(self.lost(e.to_string())),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Format { width, height, .. } = self.format;
+        format!("{} ({}, {width}x{height} px {})", self.camera, self.card, self.format.fourcc)
+    }
+}
+
+impl Drop for V4l2Camera {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Waits for a frame, throws away all but the newest that is ready, and hands that one to `take`: the whole buffer, how
+/// many bytes of it the driver filled, and whether it calls it damaged.
+fn newest<T>(stream: &mut Stream<'static>, take: impl FnOnce(&[u8], usize, bool) -> T) -> io::Result<T> {
+    /// `POLLIN` of poll(2).
+    const READABLE: i16 = 1;
+    let handle = stream.handle();
+    // More than all buffers in a row means that the reader is slower than the camera: take what is there.
+    let mut left = BUFFERS;
+    loop {
+        let (bytes, meta) = CaptureStream::next(stream)?;
+        left -= 1;
+        if left == 0 || handle.poll(READABLE, 0)? == 0 {
+            let damaged = meta.flags.contains(BufferFlags::ERROR);
+            return Ok(take(bytes, meta.bytesused as usize, damaged));
+        }
+    }
+}
+
+/// Whether a device of these capabilities can be used, or why not, with the cure.
+fn can_capture(caps: Capability) -> Result<(), &'static str> {
+    if !caps.contains(Capability::VIDEO_CAPTURE) {
+        return Err(if caps.contains(Capability::VIDEO_CAPTURE_MPLANE) {
+            "it captures in several planes only, which this version does not read; \
+             put ffmpeg or GStreamer into v4l2loopback before it"
+        } else {
+            "not a capture device (an output, a codec or a metadata node); \
+             `v4l2-ctl --list-devices` names the camera's own node"
+        });
+    }
+    if !caps.contains(Capability::STREAMING) {
+        return Err("it cannot stream into memory; put ffmpeg into v4l2loopback before it");
+    }
+    Ok(())
+}
+
+/// The range the driver states or implies; `None` leaves it to the layout.
+fn range(format: &Format) -> Option<Range> {
+    match (format.quantization, format.colorspace) {
+        (Quantization::FullRange, _) | (Quantization::Default, Colorspace::JPEG) => Some(Range::Full),
+        (Quantization::LimitedRange, _) => Some(Range::Limited),
+        (Quantization::Default, _) => None,
+    }
+}
+
+/// What the system's error on the device file means for a person.
+fn device_error(camera: &str, path: &Path, e: &io::Error) -> CameraError {
+    /// errno values of Linux, the same on all its architectures that we build for.
+    const ENXIO: i32 = 6;
+    const EBUSY: i32 = 16;
+    const ENODEV: i32 = 19;
+    const ENOTTY: i32 = 25;
+    let camera = camera.to_owned();
+    match (e.kind(), e.raw_os_error()) {
+        (io::ErrorKind::NotFound, _) | (_, Some(ENXIO | ENODEV)) => CameraError::NotFound { camera },
+        (_, Some(EBUSY)) => CameraError::Busy { camera },
+        (io::ErrorKind::PermissionDenied, _) => CameraError::Unsupported {
+            camera,
+            why: "no permission; add the user of this program to the group `video`".into(),
+        },
+        (_, Some(ENOTTY)) | (io::ErrorKind::IsADirectory, _) => {
+            CameraError::Unsupported { camera, why: not_a_camera(path) }
+        }
+        _ => CameraError::Unsupported { camera, why: format!("cannot be opened: {e}") },
+    }
+}
+
+fn not_a_camera(path: &Path) -> String {
+    format!("{} is not a Video4Linux device; cameras are /dev/video0 and its kin", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cure;
+    use super::*;
+
+    fn open_error(path: &str) -> CameraError {
+        V4l2Camera::open(Path::new(path), &CameraSettings::default()).err().unwrap()
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_may_come_back() {
+        let e = open_error("/dev/limen-no-such-video");
+        assert!(matches!(e, CameraError::NotFound { .. }), "{e}");
+        assert_eq!(e.cure(), Cure::Reopen);
+        assert!(e.to_string().contains("cable"), "{e}");
+    }
+
+    #[test]
+    fn a_file_or_device_of_another_kind_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for path in [file.path().to_str().unwrap(), "/dev/null"] {
+            let e = open_error(path);
+            assert_eq!(e.cure(), Cure::Refuse);
+            assert!(e.to_string().contains("not a Video4Linux device"), "{e}");
+        }
+    }
+
+    #[test]
+    fn errno_tells_busy_from_forbidden() {
+        let map =
+            |n| device_error("v4l2:/dev/video0", Path::new("/dev/video0"), &io::Error::from_raw_os_error(n));
+        assert!(matches!(map(16), CameraError::Busy { .. }));
+        assert!(map(13).to_string().contains("group `video`"));
+        assert!(matches!(map(19), CameraError::NotFound { .. }));
+        assert!(map(22).to_string().contains("cannot be opened"));
+    }
+
+    #[test]
+    fn only_a_streaming_capture_device_will_do() {
+        let ok = Capability::VIDEO_CAPTURE | Capability::STREAMING;
+        assert_eq!(can_capture(ok), Ok(()));
+        assert!(can_capture(Capability::VIDEO_CAPTURE).unwrap_err().contains("stream"));
+        assert!(
+            can_capture(Capability::META_CAPTURE | Capability::STREAMING).unwrap_err().contains("metadata")
+        );
+        assert!(can_capture(Capability::VIDEO_CAPTURE_MPLANE).unwrap_err().contains("planes"));
+    }
+
+    #[test]
+    fn the_range_follows_the_driver() {
+        let format = |quantization, colorspace| {
+            range(&Format { quantization, colorspace, ..Format::new(2, 2, FourCC::new(b"YUYV")) })
+        };
+        assert_eq!(format(Quantization::Default, Colorspace::SRGB), None);
+        assert_eq!(format(Quantization::Default, Colorspace::JPEG), Some(Range::Full));
+        assert_eq!(format(Quantization::LimitedRange, Colorspace::JPEG), Some(Range::Limited));
+        assert_eq!(format(Quantization::FullRange, Colorspace::SRGB), Some(Range::Full));
+    }
+}

@@ -1,0 +1,202 @@
+//! The commands, one a file, and the exit codes they share (docs/reference/cli.md).
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use limen_gallery_db::GalleryError;
+use limen_gallery_db::error::Remedy;
+use limen_models::error::ModelError;
+use limen_models::photo::PhotoError;
+
+use crate::camera::{CameraError, Cure};
+use crate::config::{Config, ConfigError};
+
+pub mod annotate;
+pub mod bench;
+pub mod check;
+pub mod demo;
+pub mod doctor;
+pub mod enrol;
+pub mod events;
+pub mod gallery;
+pub mod identify;
+pub mod probe;
+pub mod run;
+pub mod verify;
+
+/// What a command came to; the number is the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; every question was answered with yes.
+    Yes = 0,
+    /// Done; the answer is no: not that person, unknown, something for `doctor` to complain about.
+    No = 1,
+    /// Something given cannot be used: photograph, configuration, model, gallery file. (2 is clap's: wrong usage.)
+    BadInput = 3,
+    /// The surroundings fail: a file that cannot be read or written, a full disk, a locked gallery, a lost camera.
+    Environment = 4,
+    /// Enrolment was refused.
+    Refused = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Limen, the doorkeeper: enrols people, recognises them at the door, opens it, and keeps the journal. Offline always.
+#[derive(Debug, Parser)]
+#[command(name = "limen", version, max_term_width = 100, after_help = "\
+First steps:
+  limen doctor                                   what is here and what is missing
+  limen enrol --id 7 --name \"Ada\" ada1.jpg ada2.jpg
+  limen identify somebody.jpg                    who is it?
+  limen run --config limen.toml                  watch the door
+Exit codes: 0 yes, 1 no, 2 wrong usage, 3 bad input, 4 surroundings, 5 enrolment refused.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enrol a person from photographs
+    Enrol(enrol::Enrol),
+    /// Say who is on photographs (1:N)
+    Identify(identify::Identify),
+    /// Check whether a photograph shows a given person (1:1)
+    Verify(verify::Verify),
+    /// Look after the people enrolled
+    #[command(subcommand)]
+    Gallery(gallery::Command),
+    /// Read the journal
+    Events(events::Events),
+    /// Watch the door
+    Run(run::Run),
+    /// Mark every face of a clip with its identity
+    Annotate(annotate::Annotate),
+    /// Check a configuration file without starting anything
+    Check(check::Check),
+    /// Open a simulated door, from photographs
+    Demo(demo::Demo),
+    /// Look at models, gallery, camera, door and storage, and say what to do
+    Doctor(doctor::Doctor),
+    /// Time each stage
+    Bench(bench::Bench),
+    /// Print shell completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which installation a command works on.
+#[derive(Debug, Args)]
+pub struct Site {
+    /// Configuration file; the defaults otherwise
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Model folder, in place of the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// Gallery file, in place of the configuration's
+    #[arg(long, value_name = "FILE")]
+    pub gallery: Option<PathBuf>,
+    /// Score threshold, -1 to 1, in place of the configuration's
+    #[arg(long, allow_negative_numbers = true)]
+    pub threshold: Option<f32>,
+}
+
+impl Site {
+    /// The configuration with what stands on the command line.
+    pub fn config(&self) -> Result<Config> {
+        let mut config = match &self.config {
+            Some(path) => Config::load(path)?,
+            None => Config::default(),
+        };
+        if let Some(folder) = &self.models {
+            config.models.folder.clone_from(folder);
+        }
+        if let Some(file) = &self.gallery {
+            config.gallery.file.clone_from(file);
+        }
+        if let Some(threshold) = self.threshold {
+            anyhow::ensure!((-1.0..=1.0).contains(&threshold), "--threshold {threshold}: it lies between -1 and 1");
+            config.decision.threshold = threshold;
+        }
+        Ok(config)
+    }
+}
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Enrol(c) => enrol::run(c),
+        Command::Identify(c) => identify::run(c),
+        Command::Verify(c) => verify::run(c),
+        Command::Gallery(c) => gallery::run(c),
+        Command::Events(c) => events::run(c),
+        Command::Run(c) => run::run(c),
+        Command::Annotate(c) => annotate::run(c),
+        Command::Check(c) => check::run(c),
+        Command::Demo(c) => demo::run(c),
+        Command::Doctor(c) => doctor::run(c),
+        Command::Bench(c) => bench::run(c),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "limen", &mut std::io::stdout());
+            Ok(Exit::Yes)
+        }
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            eprintln!("limen: {e:#}");
+            exit_of(&e).into()
+        }
+    }
+}
+
+/// The exit code of an error, by what the caller can do about it.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    for cause in error.chain() {
+        if let Some(e) = cause.downcast_ref::<PhotoError>() {
+            return photo_exit(e);
+        }
+        if let Some(e) = cause.downcast_ref::<ConfigError>() {
+            return if matches!(e, ConfigError::Read { .. }) { Exit::Environment } else { Exit::BadInput };
+        }
+        if let Some(e) = cause.downcast_ref::<ModelError>() {
+            return if matches!(e, ModelError::Read { .. }) { Exit::Environment } else { Exit::BadInput };
+        }
+        if let Some(e) = cause.downcast_ref::<GalleryError>() {
+            return match e.remedy() {
+                Remedy::Retry => Exit::Environment,
+                _ if cause.source().is_some_and(|s| s.is::<std::io::Error>()) => Exit::Environment,
+                _ => Exit::BadInput,
+            };
+        }
+        if let Some(e) = cause.downcast_ref::<CameraError>() {
+            return if e.cure() == Cure::Reopen { Exit::Environment } else { Exit::BadInput };
+        }
+        if cause.is::<std::io::Error>() {
+            return Exit::Environment;
+        }
+    }
+    Exit::BadInput
+}
+
+/// The exit code of a photograph that cannot be used.
+pub fn photo_exit(e: &PhotoError) -> Exit {
+    if matches!(e, PhotoError::Read { .. }) { Exit::Environment } else { Exit::BadInput }
+}
+
+/// A path as a person wrote it.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,134 @@
+//! `limen doctor`: looks at everything the door needs and says what to do about what is missing.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use limen_gallery_db::Gallery;
+use limen_models::manifest::Manifest;
+use serde_json::json;
+
+use crate::camera;
+use crate::cmd::{Exit, Site};
+use crate::config::Config;
+use crate::display;
+use crate::recognise::Recogniser;
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    site: Site,
+    /// One JSON object a finding, a line each
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found of one thing.
+struct Finding {
+    what: &'static str,
+    result: Result<String, String>,
+}
+
+/// Runs the command. `Exit::No` when something is to be done.
+pub fn run(args: &Doctor) -> Result<Exit> {
+    let config = args.site.config()?;
+    let findings = [
+        Finding { what: "models", result: models(&config) },
+        Finding { what: "gallery", result: gallery(&config.gallery.file) },
+        Finding { what: "camera", result: camera(&config) },
+        Finding { what: "door", result: door(&config) },
+        Finding { what: "display", result: panel(&config) },
+        Finding { what: "storage", result: storage(&config.gallery.file) },
+    ];
+    for f in &findings {
+        let (ok, text) = match &f.result {
+            Ok(text) => (true, text),
+            Err(text) => (false, text),
+        };
+        if args.json {
+            println!("{}", json!({ "what": f.what, "ok": ok, "text": text }));
+        } else {
+            println!("{} {:<8} {text}", if ok { "ok  " } else { "TODO" }, f.what);
+        }
+    }
+    Ok(if findings.iter().all(|f| f.result.is_ok()) { Exit::Yes } else { Exit::No })
+}
+
+fn models(config: &Config) -> Result<String, String> {
+    let text = |e: &dyn std::fmt::Display| e.to_string();
+    let manifest = Manifest::load(&config.models.folder).map_err(|e| text(&e))?;
+    let selection = manifest.select(config.embedder()).map_err(|e| text(&e))?;
+    // In a place of its own, so that a gallery in trouble is not blamed on the models.
+    let scratch = std::env::temp_dir().join(format!("limen-doctor-{}.db", std::process::id()));
+    let mut trial = config.clone();
+    trial.gallery.file.clone_from(&scratch);
+    let opened = Recogniser::open(&trial, None).map(|r| r.policy.threshold);
+    for suffix in ["", "-wal", "-shm"] {
+        // What was never made need not be removed.
+        let _ = std::fs::remove_file(format!("{}{suffix}", scratch.display()));
+    }
+    let threshold = opened.map_err(|e| format!("{e:#}"))?;
+    Ok(format!(
+        "{} (licence: {}), threshold {threshold:.4} in {}",
+        selection.model_id(),
+        selection.embedder.licence,
+        config.models.folder.display()
+    ))
+}
+
+fn gallery(file: &Path) -> Result<String, String> {
+    if !file.exists() {
+        return Err(format!("{}: not there yet; `limen enrol` makes it with the first person", file.display()));
+    }
+    let gallery = Gallery::open_read_only(file).map_err(|e| e.to_string())?;
+    let contents = gallery.contents().map_err(|e| e.to_string())?;
+    let templates: u64 = contents.templates.iter().map(|(_, n)| n).sum();
+    Ok(format!(
+        "{}: {} people, {templates} templates, {} events",
+        file.display(),
+        contents.subjects,
+        contents.events
+    ))
+}
+
+fn camera(config: &Config) -> Result<String, String> {
+    let source = config.camera.source.parse().map_err(|e: camera::CameraError| e.to_string())?;
+    let mut camera = camera::open(&source, &config.camera_settings()).map_err(|e| e.to_string())?;
+    match camera.next_frame() {
+        Ok(Some(f)) => Ok(format!("{}; gave a {}x{} frame", camera.describe(), f.image.width(), f.image.height())),
+        Ok(None) => Err(format!("{}: no frame in it", config.camera.source)),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// The relay is not tried: it might open a door.
+fn door(config: &Config) -> Result<String, String> {
+    let source: crate::relay::RelaySource =
+        config.door.relay.parse().map_err(|e: crate::relay::RelayError| e.to_string())?;
+    if source.is_fake() {
+        return Ok(format!("{source}: simulated, no door hangs on it"));
+    }
+    if !Path::new("/dev/gpiochip0").exists() {
+        return Err(format!(
+            "{source}: this machine has no GPIO lines (/dev/gpiochip0); set door.relay = \"fake\" to try without a door"
+        ));
+    }
+    Ok(format!("{source}: not tried, since it would open the door"))
+}
+
+fn panel(config: &Config) -> Result<String, String> {
+    let source = config.display.panel.parse().map_err(|e: display::PanelError| e.to_string())?;
+    let opened = display::panel::open(&source, config.panel_settings()).map_err(|e| e.to_string())?;
+    Ok(opened.map_or_else(|| "none".to_owned(), |p| p.describe()))
+}
+
+/// Whether the gallery's folder can be written at all.
+fn storage(file: &Path) -> Result<String, String> {
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = folder.join(format!(".limen-doctor-{}", std::process::id()));
+    let written = std::fs::write(&probe, [0u8; 4096]).and_then(|()| std::fs::remove_file(&probe));
+    written.map(|()| format!("{} can be written", folder.display())).map_err(|e| {
+        format!("{}: cannot be written ({e}); make the folder and give this user the right to it", folder.display())
+    })
+}

@@ -1,0 +1,255 @@
+//! `limen gallery`: list, show, suspend, remove, export, import.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use limen_gallery_db::{
+    EventKind, Gallery, GalleryError, Journal, NewEvent, OnExisting, Standing, Subject,
+};
+use serde_json::json;
+
+use crate::cmd::{Exit, shown};
+use crate::config::Config;
+
+/// Which gallery.
+#[derive(Debug, Args)]
+pub struct File {
+    /// Configuration file that names the gallery; the defaults otherwise
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Gallery file, in place of the configuration's
+    #[arg(long, value_name = "FILE")]
+    gallery: Option<PathBuf>,
+}
+
+impl File {
+    /// Its path.
+    pub fn path(&self) -> Result<PathBuf> {
+        Ok(match (&self.gallery, &self.config) {
+            (Some(path), _) => path.clone(),
+            (None, Some(config)) => Config::load(config)?.gallery.file,
+            (None, None) => Config::default().gallery.file,
+        })
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everybody enrolled
+    List {
+        #[command(flatten)]
+        file: File,
+        /// One JSON object a person, a line each
+        #[arg(long)]
+        json: bool,
+    },
+    /// One person with templates
+    Show {
+        #[command(flatten)]
+        file: File,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The person's id
+        id: String,
+    },
+    /// Deny a person without forgetting them
+    Suspend {
+        #[command(flatten)]
+        file: File,
+        /// The person's id
+        id: String,
+    },
+    /// Let a suspended person in again
+    Resume {
+        #[command(flatten)]
+        file: File,
+        /// The person's id
+        id: String,
+    },
+    /// Forget people: their data and templates are overwritten, their events stay without them
+    Remove {
+        #[command(flatten)]
+        file: File,
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Write everybody to one new file
+    Export {
+        #[command(flatten)]
+        file: File,
+        /// With the journal
+        #[arg(long)]
+        events: bool,
+        /// The new file
+        to: PathBuf,
+    },
+    /// Take people over from an exported file, all or nothing
+    Import {
+        #[command(flatten)]
+        file: File,
+        /// What happens to an id that is here already
+        #[arg(long, value_enum, default_value = "skip")]
+        existing: OnExistingArg,
+        /// The exported file
+        from: PathBuf,
+    },
+}
+
+/// What happens to an id that is here already.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OnExistingArg {
+    /// Stays as it is.
+    Skip,
+    /// Is replaced.
+    Replace,
+}
+
+/// Runs the command.
+pub fn run(command: &Command) -> Result<Exit> {
+    match command {
+        Command::List { file, json } => list(&open_to_read(&file.path()?)?, *json),
+        Command::Show { file, json, id } => show(&open_to_read(&file.path()?)?, id, *json),
+        Command::Suspend { file, id } => stand(file, id, Standing::Suspended),
+        Command::Resume { file, id } => stand(file, id, Standing::Active),
+        Command::Remove { file, ids } => remove(file, ids),
+        Command::Export { file, events, to } => {
+            let journal = if *events { Journal::Take } else { Journal::Leave };
+            let report = open_to_read(&file.path()?)?.export(to, journal)?;
+            println!(
+                "{}: {} people, {} templates, {} events",
+                shown(to),
+                report.subjects,
+                report.templates,
+                report.events
+            );
+            Ok(Exit::Yes)
+        }
+        Command::Import { file, existing, from } => {
+            let existing = match existing {
+                OnExistingArg::Skip => OnExisting::Skip,
+                OnExistingArg::Replace => OnExisting::Replace,
+            };
+            let report = Gallery::open(&file.path()?)?.import(from, existing)?;
+            println!(
+                "{}: {} people added, {} replaced, {} left as they were; {} templates, {} events",
+                shown(from),
+                report.added,
+                report.replaced,
+                report.skipped,
+                report.templates,
+                report.events
+            );
+            Ok(Exit::Yes)
+        }
+    }
+}
+
+/// Opens a gallery that must be there already.
+pub fn open_to_read(path: &Path) -> Result<Gallery> {
+    match Gallery::open_read_only(path) {
+        // An older file, or one whose last writer was cut off, is brought up to date by opening it for writing.
+        Err(GalleryError::Older { .. } | GalleryError::ReadOnly { .. }) => Ok(Gallery::open(path)?),
+        other => Ok(other?),
+    }
+}
+
+fn list(gallery: &Gallery, as_json: bool) -> Result<Exit> {
+    let subjects = gallery.subjects()?;
+    if !as_json {
+        println!("{:<16} {:<28} {:>9}  {:<10} groups", "id", "name", "templates", "standing");
+    }
+    for s in &subjects {
+        let templates = gallery.templates(s.id)?.len();
+        if as_json {
+            println!("{}", to_json(s, templates));
+        } else {
+            println!(
+                "{:<16} {:<28} {templates:>9}  {:<10} {}",
+                s.external_id,
+                s.name,
+                word(s.standing),
+                s.groups.join(", ")
+            );
+        }
+    }
+    if !as_json {
+        println!("{} enrolled", subjects.len());
+    }
+    Ok(Exit::Yes)
+}
+
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Suspended => "suspended",
+    }
+}
+
+fn to_json(s: &Subject, templates: usize) -> serde_json::Value {
+    json!({
+        "id": s.external_id, "uuid": s.id.to_string(), "name": s.name, "groups": s.groups,
+        "standing": word(s.standing), "valid_from": s.valid_from, "valid_until": s.valid_until,
+        "consent": s.consent, "created": s.created, "templates": templates,
+    })
+}
+
+fn find(gallery: &Gallery, id: &str) -> Result<Subject> {
+    Ok(gallery
+        .subject_by_external_id(id)?
+        .ok_or_else(|| GalleryError::UnknownSubject { id: id.to_owned() })?)
+}
+
+fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
+    let s = find(gallery, id)?;
+    let templates = gallery.templates(s.id)?;
+    if as_json {
+        let mut object = to_json(&s, templates.len());
+        object["templates"] = templates
+            .iter()
+            .map(|t| {
+                json!({
+                    "model": t.model.as_str(), "length": t.vector.length(), "quality": t.quality,
+                    "source": t.source, "created": t.created,
+                })
+            })
+            .collect();
+        println!("{object}");
+        return Ok(Exit::Yes);
+    }
+    let time = |t: Option<Timestamp>| t.map_or("-".to_owned(), |t| t.to_string());
+    println!("id        {}\nname      {}\nstanding  {}", s.external_id, s.name, word(s.standing));
+    println!("groups    {}", if s.groups.is_empty() { "-".into() } else { s.groups.join(", ") });
+    println!("valid     {} to {}", time(s.valid_from), time(s.valid_until));
+    println!("consent   {}\nenrolled  {}", time(s.consent), s.created);
+    for t in &templates {
+        println!("template  {} values, quality {:.2}, {}, {}", t.vector.length(), t.quality, t.model, t.source);
+    }
+    Ok(Exit::Yes)
+}
+
+fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
+    let mut gallery = Gallery::open(&file.path()?)?;
+    let subject = find(&gallery, id)?;
+    gallery.set_standing(subject.id, standing)?;
+    println!("{id} is {} now", word(standing));
+    Ok(Exit::Yes)
+}
+
+fn remove(file: &File, ids: &[String]) -> Result<Exit> {
+    let mut gallery = Gallery::open(&file.path()?)?;
+    // All or nobody: a mistyped id must not leave half the list removed.
+    let subjects = ids.iter().map(|id| find(&gallery, id)).collect::<Result<Vec<_>>>()?;
+    for s in subjects {
+        let mut event = NewEvent::new(Timestamp::now(), EventKind::Removed);
+        event.external_id = Some(s.external_id.clone());
+        gallery.remove_subject(s.id)?;
+        gallery.append(&event)?;
+        println!("{} removed", s.external_id);
+    }
+    Ok(Exit::Yes)
+}

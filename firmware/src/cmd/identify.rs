@@ -1,0 +1,152 @@
+//! `limen identify`: who is on these photographs?
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
+use limen_models::pipeline::Face;
+use serde_json::{Value, json};
+
+use crate::cmd::probe::{Photo, face_json, look};
+use crate::cmd::{Exit, Site, photo_exit, shown};
+use crate::decide::{Candidate, Decision, Evidence, Policy, Request, decide};
+use crate::recognise::{Recogniser, standing};
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Identify {
+    #[command(flatten)]
+    site: Site,
+    /// One JSON object a photograph, a line each
+    #[arg(long)]
+    json: bool,
+    /// Photographs; every face on each is looked up
+    #[arg(required = true, value_name = "PHOTO")]
+    photos: Vec<PathBuf>,
+}
+
+/// One face and what the door would say to it.
+struct Answer {
+    name: Option<String>,
+    id: Option<String>,
+    score: Option<f32>,
+    margin: Option<f32>,
+    decision: Decision,
+}
+
+/// Runs the command. `Exit::Yes` when every photograph shows at least one face and each face is let in.
+pub fn run(args: &Identify) -> Result<Exit> {
+    let mut recogniser = Recogniser::open(&args.site.config()?, None)?;
+    let mut exit = Exit::Yes;
+    for path in &args.photos {
+        let photo = match look(&recogniser, path)? {
+            Ok(photo) => photo,
+            Err(e) => {
+                exit = photo_exit(&e);
+                if args.json {
+                    println!("{}", json!({ "photo": shown(path), "error": e.to_string() }));
+                } else {
+                    eprintln!("limen: {e}");
+                }
+                continue;
+            }
+        };
+        let answers = answer(&mut recogniser, &photo)?;
+        let all_in = !answers.is_empty() && answers.iter().all(|a| matches!(a.decision, Decision::Grant { .. }));
+        if !all_in && exit == Exit::Yes {
+            exit = Exit::No;
+        }
+        if args.json {
+            let faces: Vec<Value> = photo.faces.iter().zip(&answers).map(|(f, a)| to_json(f, a)).collect();
+            println!(
+                "{}",
+                json!({
+                    "photo": shown(path), "width": photo.image.width(), "height": photo.image.height(),
+                    "model": recogniser.model.as_str(), "threshold": recogniser.policy.threshold, "faces": faces,
+                })
+            );
+        } else {
+            if answers.is_empty() {
+                println!("{}: no face", shown(path));
+            }
+            for (face, a) in photo.faces.iter().zip(&answers) {
+                println!("{}: {}", shown(path), to_text(face, a));
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn answer(recogniser: &mut Recogniser, photo: &Photo) -> Result<Vec<Answer>> {
+    // One photograph is all there is, and everybody on it is asked about.
+    let policy = Policy {
+        min_frames: 1,
+        companions: crate::decide::Companions::Allowed,
+        ..recogniser.policy
+    };
+    let mut answers = Vec::with_capacity(photo.faces.len());
+    for face in &photo.faces {
+        let (best, margin) = match &face.embedding {
+            Some(e) => recogniser.best(e.values())?,
+            None => (None, None),
+        };
+        let evidence = Evidence {
+            best: best.as_ref().map(|(s, score)| Candidate {
+                id: s.external_id.clone(),
+                score: *score,
+                standing: standing(s, Timestamp::now()),
+            }),
+            margin,
+            frames: u32::from(face.embedding.is_some()),
+            fault: face.quality.reasons.first().copied(),
+            companions: 0,
+            since_grant_ms: None,
+        };
+        let decision = decide(&evidence, &policy);
+        let known = best.filter(|(_, score)| *score >= policy.threshold);
+        answers.push(Answer {
+            score: evidence.best.map(|b| b.score),
+            id: known.as_ref().map(|(s, _)| s.external_id.clone()),
+            name: known.map(|(s, _)| s.name),
+            margin,
+            decision,
+        });
+    }
+    Ok(answers)
+}
+
+/// `grant`, `deny` or `ask`, and the reason's code.
+fn words(decision: &Decision) -> (&'static str, Option<&'static str>) {
+    match decision {
+        Decision::Grant { .. } => ("grant", None),
+        Decision::Deny(why) => ("deny", Some(why.code())),
+        Decision::Ask(Request::Improve(reason)) => ("ask", Some(reason.code())),
+        Decision::Ask(Request::OneAtATime) => ("ask", Some("one-at-a-time")),
+        Decision::Ask(Request::Wait) => ("ask", Some("wait")),
+        Decision::Passed { .. } => ("passed", None),
+    }
+}
+
+fn to_json(face: &Face, a: &Answer) -> Value {
+    let (verdict, reason) = words(&a.decision);
+    let mut object = face_json(face);
+    object["decision"] = json!(verdict);
+    object["reason"] = json!(reason);
+    object["id"] = json!(a.id);
+    object["name"] = json!(a.name);
+    object["score"] = json!(a.score);
+    object["margin"] = json!(a.margin);
+    object
+}
+
+fn to_text(face: &Face, a: &Answer) -> String {
+    let score = a.score.map_or(String::new(), |s| format!(" (score {s:.3})"));
+    match (&a.decision, &a.name, &a.id) {
+        (Decision::Grant { .. }, Some(name), Some(id)) => format!("{name} [{id}]{score}"),
+        (Decision::Deny(why), Some(name), Some(id)) => format!("{name} [{id}]{score}, but {}", why.code()),
+        (Decision::Deny(why), ..) => format!("{}{score}", why.code()),
+        (Decision::Ask(Request::Improve(_)), ..) => format!("not judged: {}", crate::cmd::probe::faults(face)),
+        (other, ..) => words(other).1.unwrap_or("not judged").to_owned(),
+    }
+}

@@ -1,0 +1,67 @@
+//! A photograph to faces, for the commands that take photographs.
+
+use std::path::Path;
+
+use anyhow::Result;
+use limen_models::image::RgbImage;
+use limen_models::photo::{self, PhotoError};
+use limen_models::pipeline::{Embed, Face};
+use serde_json::{Value, json};
+
+use crate::recognise::Recogniser;
+
+/// Faces smaller than this share of the largest one's area are passers-by in the background.
+const BACKGROUND: f32 = 0.25;
+
+/// What a photograph shows.
+pub struct Photo {
+    /// Upright.
+    pub image: RgbImage,
+    /// Its faces, the largest first, those of good quality with an embedding.
+    pub faces: Vec<Face>,
+}
+
+/// Decodes a photograph and looks at every face. The outer error is the engine's, the inner one the photograph's.
+pub fn look(recogniser: &Recogniser, path: &Path) -> Result<Result<Photo, PhotoError>> {
+    let image = match photo::decode_file(path) {
+        Ok(image) => image,
+        Err(e) => return Ok(Err(e)),
+    };
+    let (mut faces, _) = recogniser.pipeline.process(image.view(), Embed::Good)?;
+    faces.sort_by(|a, b| b.detection.bbox.area().total_cmp(&a.detection.bbox.area()));
+    Ok(Ok(Photo { image, faces }))
+}
+
+impl Photo {
+    /// The one person the photograph is of, or why there is no such.
+    pub fn only_face(&self) -> Result<&Face, String> {
+        let Some(first) = self.faces.first() else {
+            return Err("no face found; take a picture from the front, larger and well lit".into());
+        };
+        let area = first.detection.bbox.area();
+        let near = self.faces.iter().filter(|f| f.detection.bbox.area() >= BACKGROUND * area).count();
+        if near > 1 {
+            return Err(format!("{near} faces found; one person alone is needed: cut the picture"));
+        }
+        Ok(first)
+    }
+}
+
+/// Box, confidence and quality of a face as JSON.
+pub fn face_json(face: &Face) -> Value {
+    let b = &face.detection.bbox;
+    let round = |v: f32| (f64::from(v) * 10.0).round() / 10.0;
+    json!({
+        "box": [round(b.x1), round(b.y1), round(b.x2), round(b.y2)],
+        "confidence": face.detection.confidence,
+        "quality": face.quality.score,
+        "faults": face.quality.reasons.iter().map(|r| r.code()).collect::<Vec<_>>(),
+    })
+}
+
+/// "too-small: Please come closer." for each fault.
+pub fn faults(face: &Face) -> String {
+    let all: Vec<String> =
+        face.quality.reasons.iter().map(|r| format!("{} ({})", r.code(), r.sentence())).collect();
+    all.join(", ")
+}

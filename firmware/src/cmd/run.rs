@@ -1,0 +1,54 @@
+//! `limen run`: watch the door until told to stop, or until the clip ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use limen_gallery_db::Event;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::cmd::{Exit, events};
+use crate::config::Config;
+use crate::daemon;
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print every event on standard output as it is written, one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Run) -> Result<Exit> {
+    let config = Config::load(&args.config)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
+    }
+    let json = args.json;
+    let mut report = |event: &Event| println!("{}", if json { events::to_json(event) } else { to_text(event) });
+    let summary = daemon::run(&config, &stop, &mut report)?;
+    eprintln!(
+        "limen: stopped after {} frames: {} granted, {} denied",
+        summary.frames, summary.granted, summary.denied
+    );
+    Ok(Exit::Yes)
+}
+
+fn to_text(event: &Event) -> String {
+    let opt = |v: Option<String>| v.map_or(String::new(), |v| format!("  {v}"));
+    format!(
+        "{}  {}{}{}{}",
+        event.time.strftime("%H:%M:%S"),
+        event.kind.as_str(),
+        opt(event.external_id.clone()),
+        opt(event.reason.clone()),
+        opt(event.score.map(|s| format!("score {s}")))
+    )
+}

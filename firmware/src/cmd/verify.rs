@@ -1,0 +1,82 @@
+//! `limen verify`: does this photograph show that person (1:1)?
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::cmd::probe::{faults, look};
+use crate::cmd::{Exit, Site, shown};
+use crate::decide::{Candidate, Decision, Evidence, Policy, decide};
+use crate::recognise::{Recogniser, standing};
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    site: Site,
+    /// The person's id
+    #[arg(long)]
+    id: String,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// A photograph of one person alone
+    #[arg(value_name = "PHOTO")]
+    photo: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Verify) -> Result<Exit> {
+    let recogniser = Recogniser::open(&args.site.config()?, None)?;
+    let Some(subject) = recogniser.gallery.subject_by_external_id(&args.id)? else {
+        bail!("nobody in the gallery has the id {}; `limen gallery list` shows who is there", args.id);
+    };
+    let photo = look(&recogniser, &args.photo)??;
+    let face = match photo.only_face() {
+        Ok(face) => face,
+        Err(why) => bail!("{}: {why}", shown(&args.photo)),
+    };
+    let Some(embedding) = &face.embedding else {
+        bail!("{}: the face cannot be judged: {}", shown(&args.photo), faults(face));
+    };
+    let score = recogniser.gallery.verify(&recogniser.model, subject.id, embedding.values())?;
+    let Some(score) = score else {
+        bail!("{} has no template of model {}; enrol the person again", args.id, recogniser.model);
+    };
+    // A claimed identity has no rivals, and a photograph no second frame.
+    let policy = Policy { min_frames: 1, ..recogniser.policy };
+    let evidence = Evidence {
+        best: Some(Candidate {
+            id: subject.external_id.clone(),
+            score: score.value(),
+            standing: standing(&subject, Timestamp::now()),
+        }),
+        margin: None,
+        frames: 1,
+        fault: None,
+        companions: 0,
+        since_grant_ms: None,
+    };
+    let decision = decide(&evidence, &policy);
+    let yes = matches!(decision, Decision::Grant { .. });
+    let reason = match &decision {
+        Decision::Deny(why) => Some(why.code()),
+        _ => None,
+    };
+    if args.json {
+        println!(
+            "{}",
+            json!({
+                "id": args.id, "verified": yes, "reason": reason, "score": score.value(),
+                "threshold": policy.threshold, "model": recogniser.model.as_str(),
+            })
+        );
+    } else {
+        let word = if yes { "is".to_owned() } else { format!("not accepted as ({})", reason.unwrap_or("no")) };
+        println!("{}: {word} {} (score {score}, threshold {:.4})", shown(&args.photo), args.id, policy.threshold);
+    }
+    Ok(if yes { Exit::Yes } else { Exit::No })
+}

@@ -1,0 +1,151 @@
+//! Where screens are shown: a canvas to draw on and a verb that makes it visible; the names of the back ends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use limen_models::image::ImageError;
+use thiserror::Error;
+
+use super::canvas::Canvas;
+use super::screens::ScreenKind;
+use crate::time::Millis;
+
+pub mod png;
+
+/// A display.
+pub trait Panel: Send {
+    /// What is drawn here is seen after the next [`Panel::present`]. Its size is the panel's.
+    fn canvas(&mut self) -> &mut Canvas;
+
+    /// Shows the canvas. `at` and `kind` are for the record.
+    fn present(&mut self, at: Millis, kind: ScreenKind) -> Result<(), PanelError>;
+
+    /// One line for a person: what it is and where.
+    fn describe(&self) -> String;
+}
+
+/// Why nothing is shown. The door works without a display: report it and go on.
+#[derive(Debug, Error)]
+pub enum PanelError {
+    /// The text of the setting names no panel.
+    #[error("display \"{text}\": {why}; write none, png:FOLDER or png-latest:FILE.png")]
+    Name {
+        /// As written.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A size no panel has.
+    #[error("a display of {width_px}x{height_px} px cannot be drawn on: {source}")]
+    Size {
+        /// Width as set, px.
+        width_px: u32,
+        /// Height as set, px.
+        height_px: u32,
+        /// Why.
+        source: ImageError,
+    },
+    /// The picture cannot be stored.
+    #[error("{path}: cannot be written: {source}; check the folder, its permissions and the free space")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Which panel, as written in the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PanelSource {
+    /// `none`: nothing is shown.
+    None,
+    /// `png:FOLDER`: every screen that differs from the one before, as a numbered file.
+    PngFolder(PathBuf),
+    /// `png-latest:FILE`: the current screen, replaced atomically.
+    PngLatest(PathBuf),
+}
+
+impl FromStr for PanelSource {
+    type Err = PanelError;
+
+    fn from_str(text: &str) -> Result<Self, PanelError> {
+        let bad = |why| PanelError::Name { text: text.to_owned(), why };
+        match text.split_once(':') {
+            None if text == "none" => Ok(Self::None),
+            None => Err(bad("unknown kind")),
+            Some((_, "")) => Err(bad("nothing after the colon")),
+            Some(("png", folder)) => Ok(Self::PngFolder(folder.into())),
+            Some(("png-latest", file)) => Ok(Self::PngLatest(file.into())),
+            Some(_) => Err(bad("unknown kind")),
+        }
+    }
+}
+
+impl fmt::Display for PanelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::PngFolder(p) => write!(f, "png:{}", p.display()),
+            Self::PngLatest(p) => write!(f, "png-latest:{}", p.display()),
+        }
+    }
+}
+
+/// What to ask a panel for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PanelSettings {
+    /// Width, px.
+    pub width_px: u32,
+    /// Height, px.
+    pub height_px: u32,
+}
+
+impl Default for PanelSettings {
+    /// 800x480, the common 7-inch panel.
+    fn default() -> Self {
+        Self { width_px: 800, height_px: 480 }
+    }
+}
+
+/// Opens the panel that `source` names; `None` for [`PanelSource::None`].
+pub fn open(source: &PanelSource, settings: PanelSettings) -> Result<Option<Box<dyn Panel>>, PanelError> {
+    let PanelSettings { width_px, height_px } = settings;
+    let canvas = || {
+        Canvas::new(width_px as usize, height_px as usize).map_err(|source| PanelError::Size {
+            width_px,
+            height_px,
+            source,
+        })
+    };
+    Ok(match source {
+        PanelSource::None => None,
+        PanelSource::PngFolder(folder) => Some(Box::new(png::PngPanel::numbered(folder, canvas()?)?)),
+        PanelSource::PngLatest(file) => Some(Box::new(png::PngPanel::latest(file, canvas()?))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panel_name_is_read_and_written_alike() {
+        for text in ["none", "png:screens", "png-latest:/run/limen/screen.png"] {
+            assert_eq!(text.parse::<PanelSource>().unwrap().to_string(), text);
+        }
+        for text in ["", "png", "png:", "fb:/dev/fb0", "png-latest:"] {
+            assert!(text.parse::<PanelSource>().unwrap_err().to_string().contains("png:FOLDER"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_impossible_size_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = PanelSource::PngFolder(dir.path().into());
+        let e = open(&source, PanelSettings { width_px: 0, height_px: 480 }).err().unwrap();
+        assert!(e.to_string().contains("0x480"), "{e}");
+        assert!(open(&PanelSource::None, PanelSettings { width_px: 0, height_px: 0 }).unwrap().is_none());
+    }
+}

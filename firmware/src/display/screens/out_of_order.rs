@@ -1,0 +1,41 @@
+//! The device cannot do its work: a warning, what is wrong and what a person can do instead.
+
+use embedded_graphics::draw_target::DrawTarget;
+use embedded_graphics::pixelcolor::Rgb888;
+
+use super::notice::{self, Notice};
+use crate::display::icon::Icon;
+use crate::display::theme::{AMBER, EARTH};
+
+/// Camera lost, model refused, gallery damaged.
+#[derive(Clone)]
+pub struct OutOfOrder {
+    /// Large words.
+    pub title: String,
+    /// What to do instead.
+    pub text: String,
+    /// For the technician, small at the bottom edge.
+    pub note: String,
+}
+
+impl OutOfOrder {
+    /// With the usual words; `note` is for the technician.
+    pub fn new(note: impl Into<String>) -> Self {
+        Self {
+            title: "Out of order".into(),
+            text: "Please use your key or ring the bell".into(),
+            note: note.into(),
+        }
+    }
+}
+
+pub(super) fn draw<D>(s: &OutOfOrder, target: &mut D) -> Result<(), D::Error>
+where
+    D: DrawTarget<Color = Rgb888>,
+{
+    let (headline, text, note) = (&s.title, &s.text, &s.note);
+    notice::draw(
+        &Notice { icon: Icon::Warning, sign: AMBER, back: EARTH, kicker: "", headline, text, note },
+        target,
+    )
+}

@@ -1,0 +1,15 @@
+//! The appliance: camera -> recognition -> decision -> relay, display, journal. The binary `limen` is a thin shell on it.
+
+pub mod act;
+pub mod annotate;
+pub mod camera;
+pub mod cmd;
+pub mod config;
+pub mod daemon;
+pub mod decide;
+pub mod display;
+pub mod recognise;
+pub mod relay;
+pub mod slot;
+pub mod time;
+pub mod track;

@@ -1,0 +1,75 @@
+//! A GPIO line as an output pin through the character device's uAPI v2 (`gpiocdev`).
+
+use std::fmt;
+
+use embedded_hal::digital::{Error, ErrorKind, ErrorType, OutputPin, PinState};
+use gpiocdev::line::Value;
+use gpiocdev::request::Request;
+
+use super::super::{GpioLine, RelayError};
+use super::CONSUMER;
+
+/// An output line held by this process; closing it gives the line back to the kernel.
+pub(super) struct CdevV2Pin(Request);
+
+/// What `gpiocdev` said.
+#[derive(Debug)]
+pub(super) struct PinError(gpiocdev::Error);
+
+impl fmt::Display for PinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for PinError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
+}
+
+impl ErrorType for CdevV2Pin {
+    type Error = PinError;
+}
+
+impl OutputPin for CdevV2Pin {
+    fn set_low(&mut self) -> Result<(), PinError> {
+        self.0.set_lone_value(Value::Inactive).map_err(PinError)
+    }
+
+    fn set_high(&mut self) -> Result<(), PinError> {
+        self.0.set_lone_value(Value::Active).map_err(PinError)
+    }
+}
+
+/// Requests `line` as an output that begins at `level`; no active-low flag, so values are plain levels.
+pub(super) fn open(line: &GpioLine, level: PinState) -> Result<CdevV2Pin, RelayError> {
+    let relay = || format!("gpio:{line}");
+    let value = match level {
+        PinState::High => Value::Active,
+        PinState::Low => Value::Inactive,
+    };
+    let mut request = Request::builder();
+    request.with_consumer(CONSUMER);
+    match line {
+        GpioLine::Name(name) => {
+            let found =
+                gpiocdev::find_named_line(name).ok_or_else(|| RelayError::NotFound { relay: relay() })?;
+            if found.info.used {
+                return Err(RelayError::Busy { relay: relay(), by: found.info.consumer });
+            }
+            request.with_found_line(&found);
+        }
+        GpioLine::Offset { chip, offset } => {
+            if !chip.exists() {
+                return Err(RelayError::NotFound { relay: relay() });
+            }
+            request.on_chip(chip).with_line(*offset);
+        }
+    }
+    request.as_output(value).request().map(CdevV2Pin).map_err(|e| RelayError::Io {
+        relay: relay(),
+        doing: "requesting the line",
+        why: e.to_string(),
+    })
+}

@@ -1,0 +1,113 @@
+//! A place for one frame between camera and recognition: no queue grows, the newest frame wins.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What happens to a frame that nobody has taken yet when the next one comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overtake {
+    /// The newer replaces it: a live camera.
+    NewestWins,
+    /// The giver waits: a replay of which every frame is to be seen.
+    Wait,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    item: Option<T>,
+    closed: bool,
+}
+
+/// The slot.
+#[derive(Debug)]
+pub struct Slot<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { item: None, closed: false }), changed: Condvar::new() }
+    }
+}
+
+impl<T> Slot<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // The state is whole at every moment the lock is free.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `item` in. `false` when the slot is closed: stop.
+    pub fn put(&self, item: T, overtake: Overtake) -> bool {
+        let mut state = self.lock();
+        while overtake == Overtake::Wait && state.item.is_some() && !state.closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return false;
+        }
+        state.item = Some(item);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits for an item; `None` when the slot is closed and empty.
+    pub fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(item) = state.item.take() {
+                self.changed.notify_all();
+                return Some(item);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nothing more will come; what lies there can still be taken.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_wins_and_the_last_is_still_delivered() {
+        let slot = Slot::default();
+        assert!(slot.put(1, Overtake::NewestWins) && slot.put(2, Overtake::NewestWins));
+        slot.close();
+        assert!(!slot.put(3, Overtake::NewestWins));
+        assert_eq!((slot.take(), slot.take()), (Some(2), None));
+    }
+
+    #[test]
+    fn a_patient_giver_loses_nothing() {
+        let slot = Slot::default();
+        let got: Vec<i32> = std::thread::scope(|s| {
+            s.spawn(|| {
+                (0..200).for_each(|i| {
+                    slot.put(i, Overtake::Wait);
+                });
+                slot.close();
+            });
+            std::iter::from_fn(|| slot.take()).collect()
+        });
+        assert_eq!(got, (0..200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn closing_wakes_a_waiting_giver() {
+        let slot = Slot::default();
+        slot.put(1, Overtake::Wait);
+        std::thread::scope(|s| {
+            let waiting = s.spawn(|| slot.put(2, Overtake::Wait));
+            slot.close();
+            assert!(!waiting.join().unwrap());
+        });
+    }
+}

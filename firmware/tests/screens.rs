@@ -1,0 +1,178 @@
+//! Every screen at every panel size against its golden picture. `LIMEN_BLESS=1` writes the goldens anew; a difference
+//! writes the new picture beside the golden as `NAME.new.png`.
+
+// Clippy's leave for tests does not reach the helpers beside them.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use limen::display::canvas::Canvas;
+use limen::display::icon::Icon;
+use limen::display::overlay::{Tag, draw_face};
+use limen::display::palette;
+use limen::display::screens::{Denied, FaceMark, Granted, Idle, Live, Message, OutOfOrder, Screen, draw};
+use limen::display::sheet::{Cell, Sheet, write_png};
+use limen_models::geometry::BBox;
+use limen_models::image::RgbImage;
+use limen_models::photo;
+
+const SIZES: [(usize, usize); 3] = [(240, 240), (320, 480), (800, 480)];
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// What is wrong with `image`, if anything.
+fn compare(image: &RgbImage, name: &str) -> Option<String> {
+    let path = golden(&format!("{name}.png"));
+    if std::env::var_os("LIMEN_BLESS").is_some_and(|v| v == "1") {
+        write_png(image, &path).unwrap();
+        return None;
+    }
+    let beside = golden(&format!("{name}.new.png"));
+    match photo::decode_file(&path) {
+        Ok(want) if want == *image => {
+            let _ = std::fs::remove_file(&beside);
+            None
+        }
+        other => {
+            write_png(image, &beside).unwrap();
+            let why = match other {
+                Ok(want) if (want.width(), want.height()) == (image.width(), image.height()) => {
+                    let n = want.data().chunks(3).zip(image.data().chunks(3)).filter(|(a, b)| a != b).count();
+                    format!("{n} pixels differ")
+                }
+                Ok(_) => "another size".into(),
+                Err(e) => e.to_string(),
+            };
+            Some(format!("{name}: {why}; see {}", beside.display()))
+        }
+    }
+}
+
+/// A drawn person: head, hair, eyes, mouth and shoulders, by ellipses.
+fn person(image: &mut RgbImage, (cx, cy): (f32, f32), height: f32, skin: [u8; 3], coat: [u8; 3]) -> BBox {
+    let (rx, ry) = (height * 0.37, height * 0.5);
+    let mut ellipse = |x: f32, y: f32, a: f32, b: f32, rgb: [u8; 3]| {
+        for py in (y - b).max(0.0) as usize..=(y + b).max(0.0) as usize {
+            for px in (x - a).max(0.0) as usize..=(x + a).max(0.0) as usize {
+                if ((px as f32 - x) / a).powi(2) + ((py as f32 - y) / b).powi(2) <= 1.0 {
+                    image.set_pixel(px, py, rgb);
+                }
+            }
+        }
+    };
+    ellipse(cx, cy + height * 1.25, height * 0.85, height * 0.75, coat);
+    ellipse(cx, cy + height * 0.5, rx * 0.45, ry * 0.4, skin);
+    ellipse(cx, cy - height * 0.1, rx * 1.08, ry * 0.95, [58, 42, 34]);
+    ellipse(cx, cy + height * 0.04, rx * 0.92, ry * 0.92, skin);
+    for side in [-1.0, 1.0] {
+        ellipse(cx + side * rx * 0.4, cy, rx * 0.14, ry * 0.07, [250, 250, 250]);
+        ellipse(cx + side * rx * 0.4, cy, rx * 0.07, ry * 0.065, [40, 50, 60]);
+    }
+    ellipse(cx, cy + ry * 0.52, rx * 0.3, ry * 0.06, [170, 80, 80]);
+    BBox { x1: cx - rx, y1: cy - ry, x2: cx + rx, y2: cy + ry }
+}
+
+/// A 640x480 frame with two drawn people before a wall, and their boxes.
+fn frame() -> (RgbImage, [BBox; 2]) {
+    let data = (0..480)
+        .flat_map(|y| {
+            (0..640).flat_map(move |x| [170 - y / 8, 178 - y / 8, 180 - x / 16].map(|v: i32| v as u8))
+        })
+        .collect();
+    let mut image = RgbImage::new(640, 480, data).unwrap();
+    let a = person(&mut image, (255.0, 190.0), 170.0, [224, 176, 148], [44, 70, 110]);
+    let b = person(&mut image, (430.0, 240.0), 120.0, [140, 96, 72], [120, 50, 58]);
+    (image, [a, b])
+}
+
+fn screens<'a>(frame: &'a RgbImage, boxes: &[BBox; 2]) -> Vec<(&'static str, Screen<'a>)> {
+    let mark = |i: usize, name, score, colour| FaceMark { bbox: boxes[i], name, score, colour };
+    vec![
+        ("idle", Screen::Idle(Idle::new("09:41", "Tuesday, 24 November"))),
+        (
+            "live",
+            Screen::Live(Live {
+                frame,
+                faces: vec![
+                    mark(0, "Zoë Müller", Some(0.87), palette::colour(0)),
+                    mark(1, "unknown", Some(0.12), palette::UNKNOWN),
+                ],
+                hint: "Come a little closer".into(),
+            }),
+        ),
+        ("live-alone", Screen::Live(Live { frame, faces: vec![], hint: String::new() })),
+        ("granted", Screen::Granted(Granted::new("Zoë Müller"))),
+        ("granted-long", Screen::Granted(Granted::new("Ægir Þorvaldur Guðmundsson-Wolfeschlegelstein"))),
+        (
+            "denied",
+            Screen::Denied(Denied::new("Your pass is valid on weekdays only. Please ask at the reception.")),
+        ),
+        (
+            "denied-unknown",
+            Screen::Denied(Denied::unknown("Please ring the bell, or step closer and try again.")),
+        ),
+        (
+            "message",
+            Screen::Message(Message {
+                icon: Icon::Info,
+                title: "Starting".into(),
+                text: "The models are being loaded".into(),
+            }),
+        ),
+        ("out-of-order", Screen::OutOfOrder(OutOfOrder::new("C1: no picture from the camera for 5 s"))),
+    ]
+}
+
+#[test]
+fn screens_equal_their_golden_pictures() {
+    let (frame, boxes) = frame();
+    let mut wrong = Vec::new();
+    for (name, screen) in screens(&frame, &boxes) {
+        for (w, h) in SIZES {
+            let mut canvas = Canvas::new(w, h).unwrap();
+            let Ok(()) = draw(&screen, &mut canvas);
+            wrong.extend(compare(canvas.image(), &format!("{name}-{w}x{h}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn overlays_equal_their_golden_picture() {
+    let (mut image, boxes) = frame();
+    draw_face(&mut image, &boxes[0], Tag { name: "Zoë Müller", score: Some(0.87) }, palette::colour(3));
+    draw_face(&mut image, &boxes[1], Tag { name: "unknown", score: Some(0.12) }, palette::UNKNOWN);
+    // Near and over each border.
+    let at = |x1: f32, y1: f32| BBox { x1, y1, x2: x1 + 70.0, y2: y1 + 90.0 };
+    let corners = [(-20.0, -30.0), (590.0, 4.0), (-30.0, 420.0), (600.0, 410.0), (20.0, 6.0)];
+    for (i, (x, y)) in corners.into_iter().enumerate() {
+        let tag = Tag { name: "Wolfeschlegelstein", score: Some(0.5) };
+        draw_face(&mut image, &at(x, y), tag, palette::colour(i + 4));
+    }
+    assert_eq!(compare(&image, "overlay"), None);
+}
+
+#[test]
+fn the_contact_sheet_equals_its_golden_picture() {
+    let (image, _) = frame();
+    let cells: Vec<Cell> = (0..30)
+        .map(|i| Cell {
+            image: image.clone(),
+            colour: if i % 7 == 6 { palette::UNKNOWN } else { palette::colour(i) },
+            lines: vec![
+                if i % 7 == 6 { "unknown".into() } else { format!("Identity number {i}") },
+                format!("{:.2}", 0.9 - i as f32 / 50.0),
+            ],
+        })
+        .collect();
+    let sheet = Sheet {
+        title: "Open set: 24 probes of 6 identities, 6 strangers".into(),
+        subtitle: "Frame: identity by colour, grey for unknown. Figure: cosine to the gallery photograph."
+            .into(),
+        columns: 8,
+        thumb_px: 96,
+    };
+    assert_eq!(compare(&sheet.render(&cells).unwrap(), "sheet"), None);
+}

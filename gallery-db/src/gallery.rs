@@ -1,0 +1,314 @@
+//! The gallery: one SQLite file, and the search indices over it.
+
+mod indices;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use serde::Serialize;
+
+use crate::error::{Fault, GalleryError};
+use crate::event::{self, Event, EventFilter, NewEvent, Seq};
+use crate::file::{self, Access, Check, Options};
+pub(crate) use crate::gallery::indices::{Indices, Row};
+use crate::score::{Score, VectorError};
+use crate::search::Candidates;
+use crate::subject::{self, Key, NewSubject, Standing, Subject, SubjectId};
+use crate::template::{self, ModelId, Template, TemplateId, Which};
+
+/// Whether the indices had to be loaded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Nobody else changed the file.
+    Unchanged,
+    /// Somebody did; the indices are as the file is now.
+    Reloaded,
+}
+
+/// How much is in a gallery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contents {
+    /// Persons.
+    pub subjects: u64,
+    /// Templates of each model, by model id.
+    pub templates: Vec<(ModelId, u64)>,
+    /// Events in the journal.
+    pub events: u64,
+}
+
+/// Who is enrolled and what happened, in one SQLite file (and `-wal`, `-shm` beside it while it is open).
+///
+/// A method that returns `Ok` has its change on the disk; one that returns `Err` has changed nothing. Several programs
+/// may have the same gallery open: [`Gallery::refresh`] notices what the others changed. `Send`, not `Sync`: one
+/// thread at a time.
+pub struct Gallery {
+    db: Connection,
+    path: PathBuf,
+    access: Access,
+    pub(crate) indices: RefCell<Indices>,
+}
+
+impl std::fmt::Debug for Gallery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gallery")
+            .field("path", &self.path)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gallery {
+    /// Opens the gallery at `path` with the default [`Options`]; makes it if there is no file, brings it up to date if
+    /// an older Limen made it.
+    ///
+    /// Errors name the file and the cure: [`GalleryError::Newer`], [`GalleryError::Foreign`],
+    /// [`GalleryError::Corrupt`], [`GalleryError::Busy`], [`GalleryError::ReadOnly`], [`GalleryError::Full`],
+    /// [`GalleryError::Open`]. A file that is refused is left as it was.
+    pub fn open(path: &Path) -> Result<Self, GalleryError> {
+        Self::open_with(path, &Options::default())
+    }
+
+    /// As [`Gallery::open`], with other options.
+    pub fn open_with(path: &Path, options: &Options) -> Result<Self, GalleryError> {
+        Self::new(path, Access::Write, options)
+    }
+
+    /// Opens an existing gallery for reading alone. Every change is refused with [`GalleryError::ReadOnly`]. A gallery
+    /// of an older Limen is refused with [`GalleryError::Older`].
+    pub fn open_read_only(path: &Path) -> Result<Self, GalleryError> {
+        Self::new(path, Access::Read, &Options::default())
+    }
+
+    fn new(path: &Path, access: Access, options: &Options) -> Result<Self, GalleryError> {
+        let db = file::open(path, access, options)?;
+        let indices = RefCell::new(Indices::new(&db).map_err(|fault| fault.at(path))?);
+        Ok(Self { db, path: path.to_owned(), access, indices })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks for damage. Errors with [`GalleryError::Corrupt`] and the first thing found.
+    pub fn check(&self, check: Check) -> Result<(), GalleryError> {
+        self.read(|db| file::check(db, check))
+    }
+
+    /// Loads the search indices again if another program has changed the file. Cheap where nobody has (it reads one
+    /// number): call it before each search, or once a second. Subjects and events are always read from the file.
+    pub fn refresh(&mut self) -> Result<Refresh, GalleryError> {
+        let Self { db, path, indices, .. } = self;
+        let reloaded = indices.get_mut().sync(db).map_err(|fault| fault.at(path))?;
+        Ok(if reloaded { Refresh::Reloaded } else { Refresh::Unchanged })
+    }
+
+    /// How much is in the gallery.
+    pub fn contents(&self) -> Result<Contents, GalleryError> {
+        self.read_tx(|db| {
+            let count = |sql| db.query_row(sql, [], |row| row.get::<_, u64>(0));
+            let mut query =
+                db.prepare("SELECT model, count(*) FROM template GROUP BY model ORDER BY model")?;
+            let mut rows = query.query([])?;
+            let mut templates = Vec::new();
+            while let Some(row) = rows.next()? {
+                templates.push((ModelId::new(row.get::<_, String>(0)?)?, row.get(1)?));
+            }
+            Ok(Contents {
+                subjects: count("SELECT count(*) FROM subject")?,
+                templates,
+                events: count("SELECT count(*) FROM event")?,
+            })
+        })
+    }
+
+    /// All subjects, by external id.
+    pub fn subjects(&self) -> Result<Vec<Subject>, GalleryError> {
+        let mut all = Vec::new();
+        self.read(|db| {
+            subject::for_each(db, |s| {
+                all.push(s);
+                Ok(())
+            })
+        })?;
+        Ok(all)
+    }
+
+    /// The subject, `None` if not there.
+    pub fn subject(&self, id: SubjectId) -> Result<Option<Subject>, GalleryError> {
+        self.read(|db| subject::find(db, Key::Id(id)))
+    }
+
+    /// The subject with this external id, `None` if not there.
+    pub fn subject_by_external_id(&self, external_id: &str) -> Result<Option<Subject>, GalleryError> {
+        self.read(|db| subject::find(db, Key::External(external_id)))
+    }
+
+    /// Adds a person without templates. Errors with [`GalleryError::Exists`] if the external id is taken,
+    /// [`GalleryError::Invalid`] if a field has no place in a gallery.
+    pub fn add_subject(&mut self, new: &NewSubject) -> Result<Subject, GalleryError> {
+        let subject = new.clone().into_subject().checked()?;
+        self.write(|tx, _| subject::insert(tx, &subject))?;
+        Ok(subject)
+    }
+
+    /// Gives the person with `subject.id` all the other fields, except `created`; returns the person as now in the
+    /// gallery. Errors as [`Gallery::add_subject`], and with [`GalleryError::UnknownSubject`].
+    pub fn update_subject(&mut self, subject: &Subject) -> Result<Subject, GalleryError> {
+        let subject = subject.clone().checked()?;
+        self.write(|tx, _| {
+            subject::update(tx, &subject)?;
+            known(tx, subject.id)
+        })
+    }
+
+    /// Suspends or resumes a person; returns the person as now in the gallery.
+    pub fn set_standing(&mut self, id: SubjectId, standing: Standing) -> Result<Subject, GalleryError> {
+        self.write(|tx, _| {
+            let subject = Subject { standing, ..known(tx, id)? };
+            subject::update(tx, &subject)?;
+            Ok(subject)
+        })
+    }
+
+    /// Removes a person with all templates; returns what was removed. Events keep the external id. The face is
+    /// overwritten in the file and in the log beside it (as far as no other program is reading them just now).
+    pub fn remove_subject(&mut self, id: SubjectId) -> Result<Subject, GalleryError> {
+        let subject = self.write(|tx, _| {
+            let subject = known(tx, id)?;
+            subject::remove(tx, id)?;
+            Ok(subject)
+        })?;
+        self.indices.get_mut().remove_subject(id);
+        self.forget();
+        Ok(subject)
+    }
+
+    /// The templates of a person, of all models, by number; empty if there is no such person.
+    pub fn templates(&self, subject: SubjectId) -> Result<Vec<Template>, GalleryError> {
+        let mut all = Vec::new();
+        self.read(|db| {
+            template::for_each(db, Which::Of(subject), |t| {
+                all.push(t);
+                Ok(())
+            })
+        })?;
+        Ok(all)
+    }
+
+    /// Removes one template; returns what was removed. Errors with [`GalleryError::UnknownTemplate`].
+    pub fn remove_template(&mut self, id: TemplateId) -> Result<Template, GalleryError> {
+        let template = self.write(|tx, _| {
+            let found = template::find(tx, id)?.ok_or(GalleryError::UnknownTemplate { id: id.number() })?;
+            template::remove(tx, id)?;
+            Ok(found)
+        })?;
+        self.indices.get_mut().remove_template(id);
+        self.forget();
+        Ok(template)
+    }
+
+    /// 1:N: the `k` subjects most similar to `probe` (an embedding of `model`, any norm), by their best templates.
+    /// Empty if the model has no templates. Suspended and expired persons are found as well: whoever decides must look
+    /// at the subject. Errors with [`GalleryError::Invalid`] if the probe is no embedding of the model's length.
+    pub fn identify(&self, model: &ModelId, probe: &[f32], k: usize) -> Result<Candidates, GalleryError> {
+        self.search(model, |index| index.identify(probe, k)).map(Option::unwrap_or_default)
+    }
+
+    /// 1:1: how similar `probe` (as in [`Gallery::identify`]) is to the subject's best template of `model`; `None` if
+    /// it has none.
+    pub fn verify(
+        &self,
+        model: &ModelId,
+        subject: SubjectId,
+        probe: &[f32],
+    ) -> Result<Option<Score>, GalleryError> {
+        self.search(model, |index| index.verify(subject, probe)).map(Option::flatten)
+    }
+
+    /// Writes an event at the end of the journal; when it returns, the event is on the disk. An event about a person
+    /// who is gone is written without the reference. Errors with [`GalleryError::Invalid`] if a field does not fit.
+    pub fn append(&mut self, new: &NewEvent) -> Result<Seq, GalleryError> {
+        self.write(|tx, _| event::append(tx, new))
+    }
+
+    /// The events that pass the filter, in its order. A long journal is best read page by page, with `limit` and
+    /// `after`.
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, GalleryError> {
+        let mut all = Vec::new();
+        self.read(|db| {
+            event::for_each(db, filter, |e| {
+                all.push(e);
+                Ok(())
+            })
+        })?;
+        Ok(all)
+    }
+
+    /// One statement, or several that need not see the same state.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, GalleryError> {
+        work(&self.db).map_err(|fault| fault.at(&self.path))
+    }
+
+    /// Several statements that see one state of the file.
+    pub(crate) fn read_tx<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, GalleryError> {
+        self.read(|db| {
+            let tx = db.unchecked_transaction()?;
+            let out = work(&tx)?;
+            tx.finish()?;
+            Ok(out)
+        })
+    }
+
+    /// All of `work` or nothing. The write lock is taken first, so that what `work` reads cannot change under it.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut Indices) -> Result<T, Fault>,
+    ) -> Result<T, GalleryError> {
+        let Self { db, path, access, indices } = self;
+        if *access == Access::Read {
+            let why = "it was opened for reading alone".to_owned();
+            return Err(GalleryError::ReadOnly { path: path.clone(), why });
+        }
+        let all = || {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let out = work(&tx, indices.get_mut())?;
+            tx.commit()?; // rolled back by the drop if it fails
+            Ok(out)
+        };
+        all().map_err(|fault: Fault| fault.at(path))
+    }
+
+    /// Takes what was removed out of the log beside the file as well. No error: the removal itself stands, and where
+    /// a reader is in the way the next checkpoint does it.
+    pub(crate) fn forget(&self) {
+        let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    fn search<T>(
+        &self,
+        model: &ModelId,
+        work: impl FnOnce(&crate::search::Index) -> Result<T, VectorError>,
+    ) -> Result<Option<T>, GalleryError> {
+        self.read(|db| {
+            let mut indices = self.indices.borrow_mut();
+            let index = indices.of(db, model)?;
+            index.map(work).transpose().map_err(|e| Fault::invalid("probe", e))
+        })
+    }
+}
+
+/// The subject, or the error that it is not there.
+fn known(db: &Connection, id: SubjectId) -> Result<Subject, Fault> {
+    Ok(subject::find(db, Key::Id(id))?.ok_or_else(|| GalleryError::UnknownSubject { id: id.to_string() })?)
+}
+
+#[cfg(test)]
+mod tests;

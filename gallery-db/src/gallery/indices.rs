@@ -1,0 +1,114 @@
+//! The search indices of a gallery, one a model, kept in step with the file.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use crate::error::Fault;
+use crate::search::Index;
+use crate::subject::SubjectId;
+use crate::template::{self, ModelId, TemplateId, Which};
+
+/// A template as the index takes it.
+pub(crate) type Row = (TemplateId, Vec<f32>);
+
+/// Indices of the models asked for so far, none of them empty. They hold what the file held when `seen` was read, with
+/// our own committed changes; anything that another connection commits changes `data_version`.
+#[derive(Debug)]
+pub(crate) struct Indices {
+    by_model: HashMap<ModelId, Index>,
+    seen: i64,
+}
+
+impl Indices {
+    pub(crate) fn new(db: &Connection) -> Result<Self, Fault> {
+        Ok(Self { by_model: HashMap::new(), seen: data_version(db)? })
+    }
+
+    /// Loads the indices again if another connection has changed the file; says whether it has.
+    /// On an error they stay as they were, and the next call tries again.
+    pub(crate) fn sync(&mut self, db: &Connection) -> Result<bool, Fault> {
+        // Read first: a change that comes after it shows next time.
+        let now = data_version(db)?;
+        if now == self.seen {
+            return Ok(false);
+        }
+        let mut fresh = HashMap::new();
+        for model in self.by_model.keys() {
+            if let Some(index) = load(db, model)? {
+                fresh.insert(model.clone(), index);
+            }
+        }
+        (self.by_model, self.seen) = (fresh, now);
+        Ok(true)
+    }
+
+    /// The index of `model`, loaded if need be; `None` if it has no template.
+    pub(crate) fn of(&mut self, db: &Connection, model: &ModelId) -> Result<Option<&Index>, Fault> {
+        if !self.by_model.contains_key(model)
+            && let Some(index) = load(db, model)?
+        {
+            self.by_model.insert(model.clone(), index);
+        }
+        Ok(self.by_model.get(model))
+    }
+
+    /// Forgets all, to be loaded again when asked for.
+    pub(crate) fn clear(&mut self) {
+        self.by_model.clear();
+    }
+
+    /// Takes over committed templates. An index not loaded yet will find them in the file.
+    pub(crate) fn add(&mut self, model: &ModelId, subject: SubjectId, rows: &[Row]) {
+        let Some(index) = self.by_model.get_mut(model) else { return };
+        if rows.iter().any(|(id, vector)| index.insert(subject, *id, vector).is_err()) {
+            // The file has them, so what it holds counts: load again.
+            self.by_model.remove(model);
+        }
+    }
+
+    pub(crate) fn remove_of(&mut self, model: &ModelId, subject: SubjectId) {
+        if let Some(index) = self.by_model.get_mut(model) {
+            index.remove_subject(subject);
+        }
+        self.drop_empty();
+    }
+
+    pub(crate) fn remove_subject(&mut self, subject: SubjectId) {
+        self.by_model.values_mut().for_each(|index| {
+            index.remove_subject(subject);
+        });
+        self.drop_empty();
+    }
+
+    pub(crate) fn remove_template(&mut self, template: TemplateId) {
+        self.by_model.values_mut().for_each(|index| {
+            index.remove_template(template);
+        });
+        self.drop_empty();
+    }
+
+    /// An empty index would insist on the length of templates that are gone.
+    fn drop_empty(&mut self) {
+        self.by_model.retain(|_, index| !index.is_empty());
+    }
+}
+
+fn data_version(db: &Connection) -> Result<i64, Fault> {
+    Ok(db.pragma_query_value(None, "data_version", |row| row.get(0))?)
+}
+
+/// One statement, so one state of the file.
+fn load(db: &Connection, model: &ModelId) -> Result<Option<Index>, Fault> {
+    let mut index: Option<Index> = None;
+    template::for_each(db, Which::Model(model), |t| {
+        let vector = t.vector.decode();
+        let damaged = |e| Fault::Damaged(format!("template {}: {e}", t.id));
+        let index = match &mut index {
+            Some(index) => index,
+            none => none.insert(Index::new(vector.len()).map_err(damaged)?),
+        };
+        index.insert(t.subject, t.id, &vector).map_err(damaged)
+    })?;
+    Ok(index)
+}

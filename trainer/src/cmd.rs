@@ -1,0 +1,6 @@
+//! The commands, one a file.
+
+pub mod calibrate;
+pub mod detect;
+pub mod eval;
+pub mod import;

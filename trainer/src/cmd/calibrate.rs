@@ -1,0 +1,93 @@
+//! `limen-train calibrate`: score thresholds per false match rate, from people the network need not know.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use limen_models::manifest::{Mirror, OperatingPoint};
+
+use crate::cmd::eval::Common;
+use crate::dataset::identities;
+use crate::evaluate::calibrate::Scores;
+use crate::evaluate::extract::extract;
+use crate::evaluate::lfw::Fusion;
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Calibrate {
+    #[command(flatten)]
+    common: Common,
+    /// Folder with IDENTITY/IMAGE; never the set the figures are reported on
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// Pictures taken of each identity
+    #[arg(long, default_value_t = 2)]
+    per_identity: usize,
+    /// Most identities taken, in name order
+    #[arg(long, default_value_t = 1500)]
+    identities: usize,
+    /// False match rates
+    #[arg(long, value_delimiter = ',', default_value = "1e-2,1e-3,1e-4,1e-5")]
+    fmr: Vec<f64>,
+    /// What the evidence line in the manifest calls the set
+    #[arg(long)]
+    name: String,
+    /// Print only, leave the manifest as it is
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Calibrate) -> Result<()> {
+    ensure!(
+        args.fmr.iter().all(|f| *f > 0.0 && *f < 1.0),
+        "--fmr: each rate lies between 0 and 1, as in 1e-3"
+    );
+    let (mut manifest, pipeline) = args.common.load()?;
+    let mut entry = manifest.select(args.common.embedder.as_deref())?.embedder.clone();
+    let fusion = Fusion::from(entry.embedding.map_or(Mirror::None, |e| e.mirror));
+    let mut labels = Vec::new();
+    let mut paths = Vec::new();
+    for (label, identity) in identities(&args.images)?.into_iter().take(args.identities).enumerate() {
+        for path in identity.images.into_iter().take(args.per_identity) {
+            labels.push(label);
+            paths.push(path);
+        }
+    }
+    let outcomes = extract(&pipeline, &paths, args.common.workers)?;
+    let vectors: Vec<(usize, Vec<f32>)> = labels
+        .into_iter()
+        .zip(&outcomes)
+        .filter_map(|(l, o)| o.feature().map(|f| (l, fusion.apply(f))))
+        .collect();
+    let scores = Scores::all_pairs(&vectors);
+    println!(
+        "{} pictures, {} without a usable face; {} genuine and {} impostor pairs",
+        paths.len(),
+        paths.len() - vectors.len(),
+        scores.genuine.len(),
+        scores.impostor.len()
+    );
+    entry.operating_points.clear();
+    println!("     FMR  threshold     FNMR");
+    for &fmr in &args.fmr {
+        let Some(point) = scores.point(fmr) else {
+            println!("{fmr:>8.0e}  not supported by so few impostor pairs (rule of three: {:.0})", 3.0 / fmr);
+            continue;
+        };
+        let fnmr = point.fnmr.map_or("-".into(), |f| format!("{:.2}%", 100.0 * f));
+        println!("{fmr:>8.0e}  {:>9.4}  {fnmr:>7}", point.threshold);
+        entry.operating_points.push(OperatingPoint {
+            fmr,
+            threshold: point.threshold,
+            impostor_pairs: scores.impostor.len() as u64,
+            evidence: format!("limen-train calibrate on {}", args.name),
+        });
+    }
+    if !args.dry_run {
+        manifest.put(entry)?;
+        manifest.save()?;
+        eprintln!("written to {}", manifest.path().display());
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! `limen-train import`: somebody's network to ONNX plus an entry of the manifest.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use limen_models::manifest::{
+    Alignment, Colour, EmbeddingSpec, FILE_NAME, Input, Kind, Manifest, Mirror, ModelEntry, sha256_hex,
+};
+use limen_models::session::Session;
+
+use crate::export::onnx;
+use crate::graph::{InputShape, Network, Shape};
+use crate::import::{Architecture, ImageLayout, ImportSource, ImportSpec, Role, import};
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  limen-train import --caffe det1.caffemodel --prototxt det1.prototxt --width-first --kind mtcnn-p --licence MIT \\
+      --source \"kpzhang93/MTCNN 4617f55b\" --out models
+  limen-train import --weights pnet.pt --arch mtcnn-p --licence MIT --source \"facenet-pytorch 787da061\" --out models
+  limen-train import --onnx embedder.onnx --kind embedder --id mine --licence own --source \"run 7\" --out models")]
+pub struct Import {
+    /// Caffe weights (.caffemodel, V1 or V2)
+    #[arg(long, value_name = "FILE", group = "from", requires = "prototxt")]
+    caffe: Option<PathBuf>,
+    /// Caffe's deploy prototxt
+    #[arg(long, value_name = "FILE", requires = "caffe")]
+    prototxt: Option<PathBuf>,
+    /// The network was taught columns first (from Matlab: the official MTCNN); the result takes ordinary pictures
+    #[arg(long, requires = "caffe")]
+    width_first: bool,
+    /// Named tensors: .pt, .pth, .npz, .npy or .safetensors
+    #[arg(long, value_name = "FILE", group = "from", requires = "arch")]
+    weights: Option<PathBuf>,
+    /// The network the tensors belong to
+    #[arg(long, value_name = "NAME", value_parser = architecture)]
+    arch: Option<Architecture>,
+    /// An ONNX file of plain layers
+    #[arg(long, value_name = "FILE", group = "from")]
+    onnx: Option<PathBuf>,
+    /// What it is for; told by --arch where that is given
+    #[arg(long, value_name = "KIND", value_parser = role, required_unless_present = "arch")]
+    kind: Option<Role>,
+    /// Model id in the manifest; the kind by default
+    #[arg(long)]
+    id: Option<String>,
+    /// Model folder; made if missing, its manifest is added to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Terms of the weights, as an SPDX name or a few words
+    #[arg(long)]
+    licence: String,
+    /// Where the weights come from
+    #[arg(long)]
+    source: String,
+    /// Channel order; MTCNN is RGB, SphereFace BGR
+    #[arg(long, value_enum)]
+    colour: Option<ColourArg>,
+    /// Subtracted from each 0 to 255 value
+    #[arg(long, default_value_t = 127.5)]
+    offset: f32,
+    /// Multiplied after that
+    #[arg(long, default_value_t = 1.0 / 128.0)]
+    scale: f32,
+    /// Embedders: what is done with the mirrored face
+    #[arg(long, value_enum, default_value = "sum")]
+    mirror: MirrorArg,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ColourArg {
+    Rgb,
+    Bgr,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MirrorArg {
+    None,
+    Sum,
+    Concat,
+}
+
+fn architecture(text: &str) -> Result<Architecture, String> {
+    text.parse().map_err(|_| {
+        format!("one of {}", Architecture::ALL.map(Architecture::name).join(", "))
+    })
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|_| format!("one of {}", Role::ALL.map(Role::name).join(", ")))
+}
+
+/// Runs the command.
+pub fn run(args: &Import) -> Result<()> {
+    let source = match (&args.caffe, &args.prototxt, &args.weights, args.arch, &args.onnx) {
+        (Some(model), Some(prototxt), ..) => ImportSource::Caffe {
+            model: model.clone(),
+            prototxt: prototxt.clone(),
+            layout: if args.width_first { ImageLayout::WidthFirst } else { ImageLayout::HeightFirst },
+        },
+        (_, _, Some(path), Some(architecture), _) => {
+            ImportSource::Weights { path: path.clone(), architecture }
+        }
+        (.., Some(path)) => ImportSource::Onnx { path: path.clone() },
+        _ => bail!("nothing to import: give --caffe with --prototxt, --weights with --arch, or --onnx"),
+    };
+    let role = match (args.kind, args.arch) {
+        (Some(kind), _) => kind,
+        (None, Some(arch)) => arch.role(),
+        (None, None) => bail!("--kind is needed"),
+    };
+    let id = args.id.clone().unwrap_or_else(|| role.name().to_owned());
+    let network = import(&ImportSpec { source, role: Some(role), name: Some(id.clone()) })?;
+    let bytes = onnx::to_bytes(&network)?;
+
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("{}: cannot be made", args.out.display()))?;
+    let mut manifest = if args.out.join(FILE_NAME).exists() {
+        Manifest::load(&args.out)?
+    } else {
+        Manifest::empty(&args.out)
+    };
+    let entry = entry(args, role, &id, &network, &bytes)?;
+    let file = args.out.join(&entry.file);
+    // The file must run in the engine of the door before the manifest speaks of it.
+    let outputs: Vec<&str> = network.outputs.iter().map(|o| o.name.as_str()).collect();
+    let session = Session::from_bytes(&id, &bytes, &outputs, &file)?;
+    let (h, w) = (entry.input.height, entry.input.width);
+    let shapes: Vec<_> = session.run([1, 3, h, w], &vec![0.1; 3 * h * w])?.into_iter().map(|o| o.shape).collect();
+    let part = args.out.join(format!("{}.part", entry.file));
+    std::fs::write(&part, &bytes)
+        .and_then(|()| std::fs::rename(&part, &file))
+        .with_context(|| format!("{}: cannot be written", file.display()))?;
+    manifest.put(entry)?;
+    manifest.save()?;
+
+    let counts = network.counts(InputShape::fixed(3, h, w))?;
+    println!(
+        "{id}: {} parameters, {:.1} MMAC at {w}x{h}, outputs {shapes:?}, {} bytes -> {}",
+        counts.parameters,
+        counts.macs as f64 / 1e6,
+        bytes.len(),
+        file.display()
+    );
+    Ok(())
+}
+
+fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -> Result<ModelEntry> {
+    let (kind, width, height, usual) = match role {
+        Role::MtcnnP => (Kind::MtcnnP, 12, 12, Colour::Rgb),
+        Role::MtcnnR => (Kind::MtcnnR, 24, 24, Colour::Rgb),
+        Role::MtcnnO => (Kind::MtcnnO, 48, 48, Colour::Rgb),
+        Role::Embedder => {
+            let (Some(h), Some(w)) = (network.input.height, network.input.width) else {
+                bail!("{id}: an embedder needs an input of fixed size");
+            };
+            (Kind::Embedder, w, h, Colour::Bgr)
+        }
+    };
+    let colour = match args.colour {
+        Some(ColourArg::Rgb) => Colour::Rgb,
+        Some(ColourArg::Bgr) => Colour::Bgr,
+        None => usual,
+    };
+    let (mut alignment, mut embedding) = (None, None);
+    if kind == Kind::Embedder {
+        // The template of 112x112 networks is the same with 8 px more to the left (reference section 2.2).
+        let shift = match (width, height) {
+            (96, 112) => 0.0,
+            (112, 112) => 8.0,
+            _ => bail!("{id}: no alignment template is known for {width}x{height}; 96x112 and 112x112 are"),
+        };
+        let mut template = Alignment::SPHEREFACE_112X96;
+        template.points.iter_mut().for_each(|p| p[0] += shift);
+        alignment = Some(template);
+        let shapes = network.shapes()?;
+        let length = match network.outputs.first().and_then(|o| shapes.get(o.value.index()).copied()) {
+            Some(Shape::Vector { length }) => length,
+            other => bail!("{id}: its output is {other:?}, an embedding is a flat vector"),
+        };
+        let mirror = match args.mirror {
+            MirrorArg::None => Mirror::None,
+            MirrorArg::Sum => Mirror::Sum,
+            MirrorArg::Concat => Mirror::Concat,
+        };
+        embedding = Some(EmbeddingSpec { length, mirror });
+    }
+    let mut input = Input::sphereface(width, height, colour);
+    (input.offset, input.scale) = (args.offset, args.scale);
+    Ok(ModelEntry {
+        id: id.to_owned(),
+        kind,
+        file: format!("{id}.onnx"),
+        sha256: sha256_hex(bytes),
+        licence: args.licence.clone(),
+        source: args.source.clone(),
+        input,
+        alignment,
+        embedding,
+        operating_points: Vec::new(),
+    })
+}

@@ -1,0 +1,8 @@
+//! From pictures to a model the firmware can run: import, measurement, thresholds.
+
+pub mod cmd;
+pub mod dataset;
+pub mod evaluate;
+pub mod export;
+pub mod graph;
+pub mod import;

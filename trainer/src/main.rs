@@ -1,0 +1,43 @@
+//! `limen-train`: from pictures to a model the firmware can run.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use limen_train::cmd;
+
+/// From pictures to a model the firmware can run: imports networks, measures them and sets their thresholds.
+#[derive(Debug, Parser)]
+#[command(name = "limen-train", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring a network from Caffe, PyTorch, NumPy or ONNX into a model folder
+    Import(cmd::import::Import),
+    /// Estimate score thresholds per false match rate and write them to the manifest
+    Calibrate(cmd::calibrate::Calibrate),
+    /// Print boxes and landmarks of photographs as JSON lines
+    Detect(cmd::detect::Detect),
+    /// Measure a model
+    #[command(subcommand)]
+    Eval(cmd::eval::Eval),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Import(args) => cmd::import::run(&args),
+        Command::Calibrate(args) => cmd::calibrate::run(&args),
+        Command::Detect(args) => cmd::detect::run(&args),
+        Command::Eval(eval) => cmd::eval::run(&eval),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("limen-train: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
