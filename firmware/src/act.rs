@@ -154,8 +154,9 @@ impl Actor {
             return Ok(());
         }
         if seen.sightings.is_empty() {
-            let local = jiff::Zoned::new(wall, jiff::tz::TimeZone::system());
-            let idle = Idle::new(local.strftime("%H:%M").to_string(), local.strftime("%A, %-d %B").to_string());
+            let local = jiff::ZonedDateTime::new(wall, jiff::tz::TimeZone::system());
+            let idle =
+                Idle::new(local.strftime("%H:%M").to_string(), local.strftime("%A, %-d %B").to_string());
             return self.show(&Screen::Idle(idle), now);
         }
         let threshold = self.threshold;

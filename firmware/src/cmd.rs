@@ -49,13 +49,18 @@ impl From<Exit> for ExitCode {
 
 /// Limen, the doorkeeper: enrols people, recognises them at the door, opens it, and keeps the journal. Offline always.
 #[derive(Debug, Parser)]
-#[command(name = "limen", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "limen",
+    version,
+    max_term_width = 100,
+    after_help = "\
 First steps:
   limen doctor                                   what is here and what is missing
   limen enrol --id 7 --name \"Ada\" ada1.jpg ada2.jpg
   limen identify somebody.jpg                    who is it?
   limen run --config limen.toml                  watch the door
-Exit codes: 0 yes, 1 no, 2 wrong usage, 3 bad input, 4 surroundings, 5 enrolment refused.")]
+Exit codes: 0 yes, 1 no, 2 wrong usage, 3 bad input, 4 surroundings, 5 enrolment refused."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -126,7 +131,10 @@ impl Site {
             config.gallery.file.clone_from(file);
         }
         if let Some(threshold) = self.threshold {
-            anyhow::ensure!((-1.0..=1.0).contains(&threshold), "--threshold {threshold}: it lies between -1 and 1");
+            anyhow::ensure!(
+                (-1.0..=1.0).contains(&threshold),
+                "--threshold {threshold}: it lies between -1 and 1"
+            );
             config.decision.threshold = threshold;
         }
         Ok(config)

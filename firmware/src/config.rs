@@ -230,8 +230,10 @@ impl Config {
 
     /// Checks `text`; `path` stands in messages.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|e| ConfigError::Syntax { path: path.to_owned(), why: e.to_string().trim_end().into() })?;
+        let config: Self = toml::from_str(text).map_err(|e| ConfigError::Syntax {
+            path: path.to_owned(),
+            why: e.to_string().trim_end().into(),
+        })?;
         match config.fault() {
             None => Ok(config),
             Some((field, why)) => {
@@ -457,7 +459,10 @@ mod tests {
             ("[camera]\nsource = \"a\"\nsource = \"b\"", "source"),
         ] {
             let e = parse(text).unwrap_err().to_string();
-            assert!(e.starts_with("limen.toml: ") && e.contains(word) && e.contains("line "), "{text:?}: {e}");
+            assert!(
+                e.starts_with("limen.toml: ") && e.contains(word) && e.contains("line "),
+                "{text:?}: {e}"
+            );
         }
         let e = Config::load(Path::new("/nonexistent.toml")).unwrap_err().to_string();
         assert!(e.contains("/nonexistent.toml: cannot be read"));

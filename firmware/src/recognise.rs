@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use limen_gallery_db::Gallery;
-use limen_gallery_db::search::Candidates;
 use limen_gallery_db::subject::{Standing as Suspension, Subject, SubjectId};
 use limen_gallery_db::template::ModelId;
 use limen_models::geometry::Detection;
@@ -52,6 +51,15 @@ pub struct Sighting {
     pub is_news: bool,
 }
 
+/// What the gallery says of a probe.
+#[derive(Default)]
+pub struct Nearest {
+    /// The best subject and its score; `None` for an empty gallery.
+    pub best: Option<(Subject, f32)>,
+    /// Lead over the second-best subject; `None` with fewer than two.
+    pub margin: Option<f32>,
+}
+
 /// Models, gallery and thresholds of one installation: everything that answers "who is it?", without a camera.
 pub struct Recogniser {
     /// The networks.
@@ -85,8 +93,12 @@ impl Recogniser {
             config.decision.threshold
         };
         let model = ModelId::new(selection.model_id())?;
-        let pipeline =
-            Pipeline::load(&manifest, config.embedder(), config.detector(), limits.unwrap_or(config.quality))?;
+        let pipeline = Pipeline::load(
+            &manifest,
+            config.embedder(),
+            config.detector(),
+            limits.unwrap_or(config.quality),
+        )?;
         let gallery = Gallery::open(&config.gallery.file)?;
         let policy = Policy {
             threshold,
@@ -98,18 +110,13 @@ impl Recogniser {
         Ok(Self { pipeline, gallery, model, policy })
     }
 
-    /// The two best subjects for a probe.
-    pub fn search(&mut self, probe: &[f32]) -> Result<Candidates> {
-        Ok(self.gallery.identify(&self.model, probe, 2)?)
-    }
-
     /// The best subject for a probe with the subject's data, and the margin.
-    pub fn best(&mut self, probe: &[f32]) -> Result<(Option<(Subject, f32)>, Option<f32>)> {
-        let candidates = self.search(probe)?;
-        let margin = candidates.margin();
-        let Some(best) = candidates.best() else { return Ok((None, None)) };
+    pub fn nearest(&self, probe: &[f32]) -> Result<Nearest> {
+        let candidates = self.gallery.identify(&self.model, probe, 2)?;
+        let Some(best) = candidates.best() else { return Ok(Nearest::default()) };
         let score = best.score.value();
-        Ok((self.gallery.subject(best.subject)?.map(|s| (s, score)), margin))
+        let subject = self.gallery.subject(best.subject)?;
+        Ok(Nearest { best: subject.map(|s| (s, score)), margin: candidates.margin() })
     }
 }
 
@@ -156,12 +163,7 @@ pub struct Seen {
 impl Watch {
     /// Begins with nobody in sight.
     pub fn new(recogniser: Recogniser, tracks: track::Settings) -> Self {
-        Self {
-            recogniser,
-            tracker: Tracker::new(tracks),
-            told: HashMap::new(),
-            granted: HashMap::new(),
-        }
+        Self { recogniser, tracker: Tracker::new(tracks), told: HashMap::new(), granted: HashMap::new() }
     }
 
     /// The recogniser inside.
@@ -198,11 +200,11 @@ impl Watch {
         let followed = self.tracker.get(track);
         let fault = followed.and_then(|t| t.fault);
         let frames = followed.map_or(0, |t| t.frames);
-        let probe = followed.and_then(|t| t.probe()).map(<[f32]>::to_vec);
+        let probe = followed.and_then(|t| t.probe());
         // A face that cannot be used now is not named after what it was before.
-        let (best, margin) = match probe {
-            Some(probe) if fault.is_none() => self.recogniser.best(&probe)?,
-            _ => (None, None),
+        let Nearest { best, margin } = match probe {
+            Some(probe) if fault.is_none() => self.recogniser.nearest(probe)?,
+            _ => Nearest::default(),
         };
         let evidence = Evidence {
             best: best.as_ref().map(|(s, score)| Candidate {
@@ -228,12 +230,7 @@ impl Watch {
             track,
             detection: face.detection,
             quality: face.quality.clone(),
-            best: best.map(|(s, score)| Match {
-                subject: s.id,
-                id: s.external_id,
-                name: s.name,
-                score,
-            }),
+            best: best.map(|(s, score)| Match { subject: s.id, id: s.external_id, name: s.name, score }),
             margin,
             decision,
             is_news,
@@ -269,12 +266,9 @@ mod tests {
         let mut new = NewSubject::new("7", "Somebody");
         (new.valid_from, new.valid_until) = (Some(at(0)), Some(at(10)));
         let subject = gallery.add_subject(&new).unwrap();
-        for (second, want) in [
-            (-1, Standing::NotYetValid),
-            (0, Standing::Valid),
-            (9, Standing::Valid),
-            (10, Standing::Expired),
-        ] {
+        for (second, want) in
+            [(-1, Standing::NotYetValid), (0, Standing::Valid), (9, Standing::Valid), (10, Standing::Expired)]
+        {
             assert_eq!(standing(&subject, at(second)), want, "second {second}");
         }
         let suspended = Subject { standing: Suspension::Suspended, ..subject };

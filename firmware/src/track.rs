@@ -98,7 +98,7 @@ impl Tracker {
         let lost = self.settings.lost_after_ms;
         self.tracks.retain(|t| at.since(t.seen) <= lost);
         let mut taken = vec![false; self.tracks.len()];
-        let ids = faces
+        faces
             .iter()
             .map(|face| {
                 let index = match self.continues(face, &taken) {
@@ -130,8 +130,7 @@ impl Tracker {
                 }
                 track.id
             })
-            .collect();
-        ids
+            .collect()
     }
 
     /// The free track that `face` continues: best overlap among those it does not contradict.

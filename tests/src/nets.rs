@@ -8,7 +8,7 @@ mod detector;
 mod embedder;
 
 /// Numbers in a drawn embedding.
-pub const LENGTH: usize = 64;
+pub const LENGTH: usize = 128;
 
 /// One network for each place of the pipeline.
 #[derive(Debug, Clone)]

@@ -46,12 +46,16 @@ impl Person {
             g
         };
         Self {
-            skin: [SKIN[0] + d.between(-10.0, 10.0), SKIN[1] + d.between(-20.0, 20.0), SKIN[2] + d.between(-10.0, 10.0)],
-            hair: [d.between(135.0, 160.0), d.between(25.0, 120.0), d.between(0.0, 15.0)],
+            skin: [
+                SKIN[0] + d.between(-10.0, 10.0),
+                SKIN[1] + d.between(-8.0, 8.0),
+                SKIN[2] + d.between(-10.0, 10.0),
+            ],
+            hair: [d.between(135.0, 160.0), d.between(40.0, 110.0), d.between(0.0, 15.0)],
             hairline: [d.between(-0.26, -0.18), d.between(-0.06, 0.06), d.between(4.0, 14.0)],
             paint: grid(&mut d),
             shade: grid(&mut d),
-            stripes: [d.between(0.0, 3.1), d.between(12.0, 30.0), d.between(0.0, 6.0), d.between(0.0, 45.0)],
+            stripes: [d.between(0.0, 3.1), d.between(12.0, 30.0), d.between(0.0, 6.0), d.between(0.0, 30.0)],
             eye: d.between(0.038, 0.062),
             brow: d.between(0.012, 0.03),
             mouth: [d.between(0.018, 0.045), d.between(-2.0, 2.0), d.between(5.0, 60.0)],
@@ -88,7 +92,7 @@ impl Person {
         }
         let [turn, often, phase, deep] = self.stripes;
         let stripe = ((u * turn.cos() + v * turn.sin()) * often + phase).sin();
-        let green = 75.0 * smooth(&self.paint, u, v) - if stripe > 0.5 { deep } else { 0.0 };
+        let green = 95.0 * smooth(&self.paint, u, v) - if stripe > 0.5 { deep } else { 0.0 };
         let shade = 30.0 * smooth(&self.shade, u, v);
         Some([self.skin[0] + shade, self.skin[1] + green + shade, self.skin[2]])
     }
@@ -230,6 +234,23 @@ pub fn portrait(person: &Person, take: u64) -> RgbImage {
     Scene::new(320, 240, take).with(person, place).noise(d.between(0.0, 4.0)).done()
 }
 
+/// A picture of up to six people, 640x480, in two rows from the left, none touching another.
+pub fn group(people: &[Person], seed: u64) -> RgbImage {
+    let mut d = Dice::new(seed.wrapping_mul(104_729) + 2);
+    let mut scene = Scene::new(640, 480, seed);
+    for (i, person) in people.iter().enumerate().take(6) {
+        let place = Place {
+            x: 107.0 + 213.0 * (i % 3) as f64 + d.between(-12.0, 12.0),
+            y: 120.0 + 240.0 * (i / 3) as f64 + d.between(-15.0, 15.0),
+            side: d.between(115.0, 180.0),
+            lean_deg: d.between(-3.0, 3.0),
+            light: d.between(0.85, 1.05),
+        };
+        scene = scene.with(person, place);
+    }
+    scene.noise(2.0).done()
+}
+
 /// Writes a JPEG of quality 95.
 pub fn save_jpeg(image: &RgbImage, path: &Path) {
     std::fs::write(path, jpeg(image, None)).expect("the picture is written");
@@ -253,6 +274,13 @@ pub fn jpeg(image: &RgbImage, orientation: Option<u8>) -> Vec<u8> {
 /// Writes a PNG.
 pub fn save_png(image: &RgbImage, path: &Path) {
     let (w, h) = (image.width() as u32, image.height() as u32);
-    image::save_buffer_with_format(path, image.data(), w, h, ExtendedColorType::Rgb8, image::ImageFormat::Png)
-        .expect("the picture is written");
+    image::save_buffer_with_format(
+        path,
+        image.data(),
+        w,
+        h,
+        ExtendedColorType::Rgb8,
+        image::ImageFormat::Png,
+    )
+    .expect("the picture is written");
 }

@@ -112,7 +112,8 @@ fn propose(nets: &Nets, image: &RgbImage, scale: f32, threshold: f64) -> Vec<(Bo
     let mut cells = Vec::new();
     for row in 0..rows {
         for column in 0..columns {
-            let at = |o: &Output, channel: usize| f64::from(o.data[(channel * rows + row) * columns + column]);
+            let at =
+                |o: &Output, channel: usize| f64::from(o.data[(channel * rows + row) * columns + column]);
             if at(&out[0], 1) >= threshold {
                 let edge = |cell: usize, reach: f32| f64::from(((2 * cell) as f32 + reach) / scale).trunc();
                 let b = [edge(column, 1.0), edge(row, 1.0), edge(column, 12.0), edge(row, 12.0)];

@@ -20,8 +20,7 @@ pub fn identities(root: &Path) -> Result<Vec<Identity>> {
         if folder.is_dir() {
             let images: Vec<_> = sorted(&folder)?.into_iter().filter(|p| is_image(p)).collect();
             if !images.is_empty() {
-                let name =
-                    folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 found.push(Identity { name, images });
             }
         }

@@ -50,7 +50,6 @@ enum Broken {
 pub struct MjpegReader<R> {
     input: R,
     frame: u64,
-    found: u64,
     start_taken: bool,
     jpeg: Vec<u8>,
 }
@@ -58,7 +57,7 @@ pub struct MjpegReader<R> {
 impl<R: BufRead> MjpegReader<R> {
     /// Reads from `input`, from wherever it stands.
     pub fn new(input: R) -> Self {
-        Self { input, frame: 0, found: 0, start_taken: false, jpeg: Vec::new() }
+        Self { input, frame: 0, start_taken: false, jpeg: Vec::new() }
     }
 
     /// The next picture's bytes; `None` at the end. After [`MjpegError::Frame`] the next call goes on behind the damage.
@@ -69,10 +68,7 @@ impl<R: BufRead> MjpegReader<R> {
         let frame = self.frame;
         self.frame += 1;
         let why = match self.take_picture() {
-            Ok(()) => {
-                self.found += 1;
-                return Ok(Some(&self.jpeg));
-            }
+            Ok(()) => return Ok(Some(&self.jpeg)),
             Err(Broken::End) => "the clip is cut short within this picture",
             Err(Broken::NextBegins) => {
                 self.start_taken = true;
@@ -89,11 +85,6 @@ impl<R: BufRead> MjpegReader<R> {
         let frame = self.frame;
         let Some(jpeg) = self.next_jpeg()? else { return Ok(None) };
         decode(jpeg).map(Some).map_err(|why| MjpegError::Frame { frame, why })
-    }
-
-    /// How many whole pictures were split off so far.
-    pub fn pictures(&self) -> u64 {
-        self.found
     }
 
     /// Skips to behind the next start-of-image mark; false at the end of the input.

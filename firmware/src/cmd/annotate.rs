@@ -14,8 +14,8 @@ use limen_models::quality::Limits;
 use serde_json::json;
 
 use crate::annotate::{Annotator, best};
-use crate::camera::yuv::Range;
-use crate::camera::{self, CameraSettings, CameraSource, Cure, mjpeg, y4m};
+use crate::camera::clip::ClipWriter;
+use crate::camera::{self, CameraSettings, CameraSource, Cure, FrameRate};
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
 use crate::display::scale;
@@ -89,8 +89,7 @@ pub fn run(args: &Annotate) -> Result<Exit> {
     let annotator = Annotator::new(&pipeline, &args.gallery, threshold)?;
 
     let source = Decoded::open(&args.clip, args.fps)?;
-    let settings =
-        CameraSettings { rate: camera::FrameRate::per_second(args.fps), ..CameraSettings::default() };
+    let settings = CameraSettings { rate: FrameRate::per_second(args.fps), ..CameraSettings::default() };
     let mut camera = camera::open(&CameraSource::Replay(source.path().to_owned()), &settings)?;
     let mut writer: Option<Writer> = None;
     let mut lines = match &args.json {
@@ -150,7 +149,7 @@ pub fn run(args: &Annotate) -> Result<Exit> {
             Some(out) => out,
             None => writer.insert(Writer::create(&args.out, (w, h), args.fps)?),
         };
-        out.write(&image)?;
+        out.clip.write(&image)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -242,7 +241,10 @@ fn checked(status: std::io::Result<std::process::ExitStatus>, doing: &str, file:
         Ok(s) if s.success() => Ok(()),
         Ok(_) => bail!("{}: ffmpeg failed {doing} it (its own message stands above)", shown(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            bail!("{}: {doing} this format needs ffmpeg, which is not installed; install it (apt install ffmpeg) or use .y4m or .mjpeg", shown(file))
+            bail!(
+                "{}: {doing} this format needs ffmpeg, which is not installed; install it (apt install ffmpeg) or use .y4m or .mjpeg",
+                shown(file)
+            )
         }
         Err(e) => Err(e).with_context(|| format!("{}: ffmpeg cannot be started", shown(file))),
     }
@@ -251,64 +253,33 @@ fn checked(status: std::io::Result<std::process::ExitStatus>, doing: &str, file:
 /// The annotated clip on its way to a file.
 struct Writer {
     size: (usize, usize),
-    kind: WriterKind,
-    /// Where ffmpeg is to make the final file, and from what.
+    clip: ClipWriter,
+    /// The clip that ffmpeg makes the final file of, and that file.
     convert: Option<(PathBuf, PathBuf)>,
-}
-
-enum WriterKind {
-    Y4m(y4m::Y4mWriter<BufWriter<std::fs::File>>),
-    Mjpeg(mjpeg::MjpegWriter<BufWriter<std::fs::File>>),
 }
 
 impl Writer {
     fn create(out: &Path, size: (usize, usize), fps: u32) -> Result<Self> {
         let extension = out.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
         let (path, convert) = match extension.as_str() {
-            "y4m" | "mjpeg" | "mjpg" => (out.to_owned(), None),
             "mp4" | "mkv" | "webm" | "avi" => {
-                let part = out.with_extension("part.y4m");
-                (part.clone(), Some((part, out.to_owned())))
+                let between = out.with_extension("between.y4m");
+                (between.clone(), Some((between, out.to_owned())))
             }
-            _ => bail!("{}: the name must end in .mjpeg, .y4m or .mp4", shown(out)),
+            _ => (out.to_owned(), None),
         };
-        let file = BufWriter::new(
-            std::fs::File::create(&path).with_context(|| format!("{}: cannot be written", shown(&path)))?,
-        );
-        let rate = camera::FrameRate::per_second(fps);
-        let kind = if path.extension().is_some_and(|e| e == "y4m") {
-            // Every pixel keeps its own colour: thin boxes stay sharp.
-            let header = y4m::Header {
-                width: size.0,
-                height: size.1,
-                rate: Some(rate),
-                chroma: y4m::Chroma::C444,
-                range: Range::Full,
-            };
-            WriterKind::Y4m(y4m::Y4mWriter::new(file, header)?)
-        } else {
-            WriterKind::Mjpeg(mjpeg::MjpegWriter::new(file, 90))
-        };
-        Ok(Self { size, kind, convert })
-    }
-
-    fn write(&mut self, image: &RgbImage) -> Result<()> {
-        match &mut self.kind {
-            WriterKind::Y4m(w) => w.write_image(image)?,
-            WriterKind::Mjpeg(w) => w.write_image(image)?,
-        }
-        Ok(())
+        let clip = ClipWriter::create(&path, size.0, size.1, FrameRate::per_second(fps))?;
+        Ok(Self { size, clip, convert })
     }
 
     fn finish(self) -> Result<()> {
-        match self.kind {
-            WriterKind::Y4m(w) => w.finish()?.flush()?,
-            WriterKind::Mjpeg(w) => w.finish()?.flush()?,
-        }
-        if let Some((part, out)) = self.convert {
-            let status = ffmpeg().arg("-i").arg(&part).args(["-pix_fmt", "yuv420p"]).arg(&out).status();
-            checked(status, "writing", &out)?;
-            std::fs::remove_file(&part).with_context(|| format!("{}: cannot be removed", shown(&part)))?;
+        self.clip.finish()?;
+        if let Some((between, out)) = self.convert {
+            let status = ffmpeg().arg("-i").arg(&between).args(["-pix_fmt", "yuv420p"]).arg(&out).status();
+            let converted = checked(status, "writing", &out);
+            std::fs::remove_file(&between)
+                .with_context(|| format!("{}: cannot be removed", shown(&between)))?;
+            converted?;
         }
         Ok(())
     }

@@ -46,8 +46,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
     let manifest = Manifest::load(&folder)?;
     let settings = limen_models::detect::mtcnn::Settings::door();
     let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?;
-    let photos =
-        args.photos.iter().take(12).map(|p| photo::decode_file(p)).collect::<Result<Vec<_>, _>>()?;
+    let photos = args.photos.iter().take(12).map(|p| photo::decode_file(p)).collect::<Result<Vec<_>, _>>()?;
     let index = crowd(pipeline.embedder().length(), args.templates)?;
     println!("model {}, {} templates, {} frames each", pipeline.embedder().model(), index.len(), args.frames);
     println!(
@@ -78,7 +77,8 @@ pub fn run(args: &Bench) -> Result<Exit> {
             bar.inc(1);
         }
         bar.finish_and_clear();
-        for (name, times) in ["detect", "align", "quality", "embed", "search", "whole"].iter().zip(&mut times) {
+        for (name, times) in ["detect", "align", "quality", "embed", "search", "whole"].iter().zip(&mut times)
+        {
             times.sort();
             let at = |q: f64| times[((times.len() - 1) as f64 * q).round() as usize].as_secs_f64() * 1e3;
             println!("{faces:<6} {name:<9} {:>9.3} {:>9.3}", at(0.50), at(0.95));

@@ -49,7 +49,8 @@ pub fn run(args: &Demo) -> Result<Exit> {
     let screens = args.out.join("screens");
     for folder in [&clip, &screens] {
         if folder.exists() {
-            std::fs::remove_dir_all(folder).with_context(|| format!("{}: cannot be emptied", shown(folder)))?;
+            std::fs::remove_dir_all(folder)
+                .with_context(|| format!("{}: cannot be emptied", shown(folder)))?;
         }
         std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", shown(folder)))?;
     }
@@ -71,6 +72,9 @@ pub fn run(args: &Demo) -> Result<Exit> {
     config.door.relay = format!("fake:{}", args.out.join("relay.jsonl").display());
     config.door.pulse_ms = 1000;
     config.display.panel = format!("png:{}", screens.display());
+    // Square, as the cells of the contact sheet are.
+    (config.display.width_px, config.display.height_px) = (480, 480);
+    config.display.verdict_ms = 1000;
 
     enrol(&config, &people)?;
     let mut order = 0;
@@ -150,7 +154,10 @@ fn cast(folder: &Path, people: usize, strangers: usize) -> Result<(Vec<Person>, 
         })
         .collect();
     let step = (others.len() / strangers.max(1)).max(1);
-    Ok((people, others.into_iter().step_by(step).take(strangers).map(|(_, mut p)| p.swap_remove(0)).collect()))
+    Ok((
+        people,
+        others.into_iter().step_by(step).take(strangers).map(|(_, mut p)| p.swap_remove(0)).collect(),
+    ))
 }
 
 fn enrol(config: &Config, people: &[Person]) -> Result<()> {
@@ -192,6 +199,8 @@ fn contact_sheet(folder: &Path, to: &Path) -> Result<()> {
             cells.push(Cell { image: photo::decode_file(file)?, colour: [60, 70, 80], lines: vec![name] });
         }
     }
-    let sheet = Sheet { title: "Limen: what the door showed".into(), columns: 4, thumb_px: 240, ..Sheet::default() };
-    display::sheet::write_png(&sheet.render(&cells)?, to).with_context(|| format!("{}: cannot be written", shown(to)))
+    let sheet =
+        Sheet { title: "Limen: what the door showed".into(), columns: 4, thumb_px: 240, ..Sheet::default() };
+    display::sheet::write_png(&sheet.render(&cells)?, to)
+        .with_context(|| format!("{}: cannot be written", shown(to)))
 }

@@ -79,7 +79,10 @@ fn models(config: &Config) -> Result<String, String> {
 
 fn gallery(file: &Path) -> Result<String, String> {
     if !file.exists() {
-        return Err(format!("{}: not there yet; `limen enrol` makes it with the first person", file.display()));
+        return Err(format!(
+            "{}: not there yet; `limen enrol` makes it with the first person",
+            file.display()
+        ));
     }
     let gallery = Gallery::open_read_only(file).map_err(|e| e.to_string())?;
     let contents = gallery.contents().map_err(|e| e.to_string())?;
@@ -96,7 +99,9 @@ fn camera(config: &Config) -> Result<String, String> {
     let source = config.camera.source.parse().map_err(|e: camera::CameraError| e.to_string())?;
     let mut camera = camera::open(&source, &config.camera_settings()).map_err(|e| e.to_string())?;
     match camera.next_frame() {
-        Ok(Some(f)) => Ok(format!("{}; gave a {}x{} frame", camera.describe(), f.image.width(), f.image.height())),
+        Ok(Some(f)) => {
+            Ok(format!("{}; gave a {}x{} frame", camera.describe(), f.image.width(), f.image.height()))
+        }
         Ok(None) => Err(format!("{}: no frame in it", config.camera.source)),
         Err(e) => Err(e.to_string()),
     }
@@ -129,6 +134,9 @@ fn storage(file: &Path) -> Result<String, String> {
     let probe = folder.join(format!(".limen-doctor-{}", std::process::id()));
     let written = std::fs::write(&probe, [0u8; 4096]).and_then(|()| std::fs::remove_file(&probe));
     written.map(|()| format!("{} can be written", folder.display())).map_err(|e| {
-        format!("{}: cannot be written ({e}); make the folder and give this user the right to it", folder.display())
+        format!(
+            "{}: cannot be written ({e}); make the folder and give this user the right to it",
+            folder.display()
+        )
     })
 }

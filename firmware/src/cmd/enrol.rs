@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use limen_gallery_db::GalleryError;
 use limen_gallery_db::enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Existing, Sample};
 use limen_gallery_db::event::{EventKind, NewEvent};
 use limen_gallery_db::score::Threshold;
 use limen_gallery_db::subject::NewSubject;
-use limen_gallery_db::GalleryError;
 use serde_json::json;
 
 use crate::cmd::probe::{faults, look};
@@ -83,7 +83,9 @@ pub fn run(args: &Enrol) -> Result<Exit> {
                 Some(e) => samples.push(Sample {
                     vector: e.values().to_vec(),
                     quality: face.quality.score,
-                    source: path.file_name().map_or_else(String::new, |n| n.to_string_lossy().chars().take(256).collect()),
+                    source: path
+                        .file_name()
+                        .map_or_else(String::new, |n| n.to_string_lossy().chars().take(256).collect()),
                 }),
             },
         }
@@ -93,7 +95,10 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     }
     if samples.len() < args.min_photos.max(1) {
         if args.json {
-            println!("{}", json!({ "enrolled": false, "id": args.id, "reason": "too-few-photos", "not_used": listed(&refused) }));
+            println!(
+                "{}",
+                json!({ "enrolled": false, "id": args.id, "reason": "too-few-photos", "not_used": listed(&refused) })
+            );
         } else {
             eprintln!(
                 "limen: {} not enrolled: {} of {} photographs can be used, {} needed; nothing was changed",

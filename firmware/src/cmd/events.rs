@@ -5,8 +5,8 @@ use clap::Args;
 use jiff::Timestamp;
 use limen_gallery_db::{Event, EventFilter, EventKind, EventRow, Order, Seq};
 
-use crate::cmd::gallery::{File, open_to_read};
 use crate::cmd::Exit;
+use crate::cmd::gallery::{File, open_to_read};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]

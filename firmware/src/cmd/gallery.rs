@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use limen_gallery_db::{
-    EventKind, Gallery, GalleryError, Journal, NewEvent, OnExisting, Standing, Subject,
-};
+use limen_gallery_db::{EventKind, Gallery, GalleryError, Journal, NewEvent, OnExisting, Standing, Subject};
 use serde_json::json;
 
 use crate::cmd::{Exit, shown};
@@ -40,6 +38,7 @@ impl File {
 pub enum Command {
     /// Everybody enrolled
     List {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// One JSON object a person, a line each
@@ -48,6 +47,7 @@ pub enum Command {
     },
     /// One person with templates
     Show {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// Print one JSON object
@@ -58,6 +58,7 @@ pub enum Command {
     },
     /// Deny a person without forgetting them
     Suspend {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// The person's id
@@ -65,6 +66,7 @@ pub enum Command {
     },
     /// Let a suspended person in again
     Resume {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// The person's id
@@ -72,6 +74,7 @@ pub enum Command {
     },
     /// Forget people: their data and templates are overwritten, their events stay without them
     Remove {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// Their ids
@@ -80,6 +83,7 @@ pub enum Command {
     },
     /// Write everybody to one new file
     Export {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// With the journal
@@ -90,6 +94,7 @@ pub enum Command {
     },
     /// Take people over from an exported file, all or nothing
     Import {
+        /// Which gallery.
         #[command(flatten)]
         file: File,
         /// What happens to an id that is here already
@@ -227,7 +232,13 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
     println!("valid     {} to {}", time(s.valid_from), time(s.valid_until));
     println!("consent   {}\nenrolled  {}", time(s.consent), s.created);
     for t in &templates {
-        println!("template  {} values, quality {:.2}, {}, {}", t.vector.length(), t.quality, t.model, t.source);
+        println!(
+            "template  {} values, quality {:.2}, {}, {}",
+            t.vector.length(),
+            t.quality,
+            t.model,
+            t.source
+        );
     }
     Ok(Exit::Yes)
 }

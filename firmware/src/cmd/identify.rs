@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use limen_models::pipeline::Face;
 use serde_json::{Value, json};
 
-use crate::cmd::probe::{Photo, face_json, look};
+use crate::cmd::probe::{Photo, face_json, faults, look};
 use crate::cmd::{Exit, Site, photo_exit, shown};
-use crate::decide::{Candidate, Decision, Evidence, Policy, Request, decide};
-use crate::recognise::{Recogniser, standing};
+use crate::decide::{Candidate, Companions, Decision, Evidence, Policy, Request, decide};
+use crate::recognise::{Nearest, Recogniser, standing};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ struct Answer {
 
 /// Runs the command. `Exit::Yes` when every photograph shows at least one face and each face is let in.
 pub fn run(args: &Identify) -> Result<Exit> {
-    let mut recogniser = Recogniser::open(&args.site.config()?, None)?;
+    let recogniser = Recogniser::open(&args.site.config()?, None)?;
     let mut exit = Exit::Yes;
     for path in &args.photos {
         let photo = match look(&recogniser, path)? {
@@ -52,8 +52,9 @@ pub fn run(args: &Identify) -> Result<Exit> {
                 continue;
             }
         };
-        let answers = answer(&mut recogniser, &photo)?;
-        let all_in = !answers.is_empty() && answers.iter().all(|a| matches!(a.decision, Decision::Grant { .. }));
+        let answers = answer(&recogniser, &photo)?;
+        let all_in =
+            !answers.is_empty() && answers.iter().all(|a| matches!(a.decision, Decision::Grant { .. }));
         if !all_in && exit == Exit::Yes {
             exit = Exit::No;
         }
@@ -78,18 +79,14 @@ pub fn run(args: &Identify) -> Result<Exit> {
     Ok(exit)
 }
 
-fn answer(recogniser: &mut Recogniser, photo: &Photo) -> Result<Vec<Answer>> {
+fn answer(recogniser: &Recogniser, photo: &Photo) -> Result<Vec<Answer>> {
     // One photograph is all there is, and everybody on it is asked about.
-    let policy = Policy {
-        min_frames: 1,
-        companions: crate::decide::Companions::Allowed,
-        ..recogniser.policy
-    };
+    let policy = Policy { min_frames: 1, companions: Companions::Allowed, ..recogniser.policy };
     let mut answers = Vec::with_capacity(photo.faces.len());
     for face in &photo.faces {
-        let (best, margin) = match &face.embedding {
-            Some(e) => recogniser.best(e.values())?,
-            None => (None, None),
+        let Nearest { best, margin } = match &face.embedding {
+            Some(e) => recogniser.nearest(e.values())?,
+            None => Nearest::default(),
         };
         let evidence = Evidence {
             best: best.as_ref().map(|(s, score)| Candidate {
@@ -146,7 +143,9 @@ fn to_text(face: &Face, a: &Answer) -> String {
         (Decision::Grant { .. }, Some(name), Some(id)) => format!("{name} [{id}]{score}"),
         (Decision::Deny(why), Some(name), Some(id)) => format!("{name} [{id}]{score}, but {}", why.code()),
         (Decision::Deny(why), ..) => format!("{}{score}", why.code()),
-        (Decision::Ask(Request::Improve(_)), ..) => format!("not judged: {}", crate::cmd::probe::faults(face)),
+        (Decision::Ask(Request::Improve(_)), ..) => {
+            format!("not judged: {}", faults(face))
+        }
         (other, ..) => words(other).1.unwrap_or("not judged").to_owned(),
     }
 }

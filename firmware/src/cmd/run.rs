@@ -32,7 +32,8 @@ pub fn run(args: &Run) -> Result<Exit> {
         signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
     }
     let json = args.json;
-    let mut report = |event: &Event| println!("{}", if json { events::to_json(event) } else { to_text(event) });
+    let mut report =
+        |event: &Event| println!("{}", if json { events::to_json(event) } else { to_text(event) });
     let summary = daemon::run(&config, &stop, &mut report)?;
     eprintln!(
         "limen: stopped after {} frames: {} granted, {} denied",

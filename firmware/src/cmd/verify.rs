@@ -75,8 +75,14 @@ pub fn run(args: &Verify) -> Result<Exit> {
             })
         );
     } else {
-        let word = if yes { "is".to_owned() } else { format!("not accepted as ({})", reason.unwrap_or("no")) };
-        println!("{}: {word} {} (score {score}, threshold {:.4})", shown(&args.photo), args.id, policy.threshold);
+        let word =
+            if yes { "is".to_owned() } else { format!("not accepted as ({})", reason.unwrap_or("no")) };
+        println!(
+            "{}: {word} {} (score {score}, threshold {:.4})",
+            shown(&args.photo),
+            args.id,
+            policy.threshold
+        );
     }
     Ok(if yes { Exit::Yes } else { Exit::No })
 }

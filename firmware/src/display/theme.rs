@@ -9,8 +9,6 @@ pub const NIGHT: Rgb888 = Rgb888::new(0x10, 0x16, 0x1d);
 pub const SNOW: Rgb888 = Rgb888::new(0xf4, 0xf7, 0xf8);
 /// Secondary text: 7:1 on [`NIGHT`].
 pub const MIST: Rgb888 = Rgb888::new(0xa3, 0xb1, 0xbd);
-/// Thin lines and quiet shapes.
-pub const SLATE: Rgb888 = Rgb888::new(0x2a, 0x36, 0x42);
 /// The product's own accent.
 pub const SKY: Rgb888 = Rgb888::new(0x5c, 0xb8, 0xe6);
 

@@ -123,8 +123,12 @@ fn units(disc: &[f64], channels: usize, d: &mut Dice) -> (Vec<f32>, Vec<f32>) {
     for (i, m) in disc.iter().enumerate() {
         // Middle of the cell from the middle of the square, in sides: cells are 1 / (side + 1) apart.
         let from_middle = |k: usize| (k as f64 + 1.0) / (side as f64 + 1.0) - 0.5;
-        let meaning =
-            [m / area - (1.0 - m) / around, 1.0 / area, from_middle(i % side) / area, from_middle(i / side) / area];
+        let meaning = [
+            m / area - (1.0 - m) / around,
+            1.0 / area,
+            from_middle(i % side) / area,
+            from_middle(i / side) / area,
+        ];
         for (unit, w) in meaning.into_iter().enumerate() {
             let at = unit * channels * disc.len() + i;
             weight[at] += w as f32;

@@ -15,7 +15,7 @@ const MAP: [usize; 2] = [14, 12];
 /// Faces the common part is taken from; none of them is a [`Person`] of a small seed.
 const SITTERS: u64 = 24;
 
-/// 112x96, BGR: output `embedding` [n, 64].
+/// 112x96, BGR: output `embedding` [n, 128].
 pub fn embedder() -> Network {
     let (mut l, map) = stages();
     l.0.output("map", map);

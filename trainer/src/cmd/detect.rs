@@ -48,7 +48,10 @@ pub fn run(args: &Detect) -> Result<()> {
         match photo::decode_file(path) {
             Ok(image) => {
                 let faces = detector.detect(image.view(), &settings)?;
-                println!("{}", json!({ "file": path, "width": image.width(), "height": image.height(), "faces": faces }));
+                println!(
+                    "{}",
+                    json!({ "file": path, "width": image.width(), "height": image.height(), "faces": faces })
+                );
             }
             Err(e) => println!("{}", json!({ "file": path, "error": e.to_string() })),
         }

@@ -70,6 +70,7 @@ impl Common {
 pub enum Eval {
     /// LFW view 2: ten folds, SphereFace's protocol
     Lfw {
+        /// Model, detector, threads.
         #[command(flatten)]
         common: Common,
         /// Folder with NAME/NAME_0001.jpg
@@ -87,6 +88,7 @@ pub enum Eval {
     },
     /// Open-set identification: a few subjects with one photograph each, their other photographs and strangers
     Identify {
+        /// Model, detector, threads.
         #[command(flatten)]
         common: Common,
         /// Folder with IDENTITY/IMAGE
@@ -182,7 +184,10 @@ fn lfw(common: &Common, images: &Path, pairs: &Path, chosen: Fusion, list: bool)
         println!("{}", serde_json::Value::Object(object));
         return Ok(());
     }
-    println!("{} pictures, {failed} without a usable face; {missing} pairs count as errors for it", paths.len());
+    println!(
+        "{} pictures, {failed} without a usable face; {missing} pairs count as errors for it",
+        paths.len()
+    );
     println!("model {}", pipeline.embedder().model());
     for (fusion, folds) in results.iter().filter(|(f, _)| *f == chosen) {
         println!("fold  accuracy  threshold   ({fusion:?})");

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use limen_models::manifest::{
-    Alignment, Colour, EmbeddingSpec, FILE_NAME, Input, Kind, Manifest, Mirror, ModelEntry, sha256_hex,
+    Alignment, Colour, EmbeddingSpec, FILE_NAME, Input, Kind, Manifest, Mirror, ModelEntry, OperatingPoint,
+    sha256_hex,
 };
 use limen_models::session::Session;
 
@@ -67,6 +68,21 @@ pub struct Import {
     /// Embedders: what is done with the mirrored face
     #[arg(long, value_enum, default_value = "sum")]
     mirror: MirrorArg,
+    /// Embedders: a threshold that is known already, as FMR=SCORE; `limen-train calibrate` estimates them
+    #[arg(long, value_name = "FMR=SCORE", value_parser = operating_point, requires_all = ["impostor_pairs", "evidence"])]
+    operating_point: Vec<(f64, f32)>,
+    /// Impostor comparisons the operating points rest on
+    #[arg(long, value_name = "N")]
+    impostor_pairs: Option<u64>,
+    /// Data and command the operating points come from
+    #[arg(long, value_name = "TEXT")]
+    evidence: Option<String>,
+}
+
+fn operating_point(text: &str) -> Result<(f64, f32), String> {
+    text.split_once('=')
+        .and_then(|(fmr, score)| Some((fmr.parse().ok()?, score.parse().ok()?)))
+        .ok_or_else(|| "FMR=SCORE, as in 1e-3=0.37".into())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -83,9 +99,7 @@ enum MirrorArg {
 }
 
 fn architecture(text: &str) -> Result<Architecture, String> {
-    text.parse().map_err(|_| {
-        format!("one of {}", Architecture::ALL.map(Architecture::name).join(", "))
-    })
+    text.parse().map_err(|_| format!("one of {}", Architecture::ALL.map(Architecture::name).join(", ")))
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -115,8 +129,7 @@ pub fn run(args: &Import) -> Result<()> {
     let network = import(&ImportSpec { source, role: Some(role), name: Some(id.clone()) })?;
     let bytes = onnx::to_bytes(&network)?;
 
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("{}: cannot be made", args.out.display()))?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
     let mut manifest = if args.out.join(FILE_NAME).exists() {
         Manifest::load(&args.out)?
     } else {
@@ -128,7 +141,8 @@ pub fn run(args: &Import) -> Result<()> {
     let outputs: Vec<&str> = network.outputs.iter().map(|o| o.name.as_str()).collect();
     let session = Session::from_bytes(&id, &bytes, &outputs, &file)?;
     let (h, w) = (entry.input.height, entry.input.width);
-    let shapes: Vec<_> = session.run([1, 3, h, w], &vec![0.1; 3 * h * w])?.into_iter().map(|o| o.shape).collect();
+    let shapes: Vec<_> =
+        session.run([1, 3, h, w], &vec![0.1; 3 * h * w])?.into_iter().map(|o| o.shape).collect();
     let part = args.out.join(format!("{}.part", entry.file));
     std::fs::write(&part, &bytes)
         .and_then(|()| std::fs::rename(&part, &file))
@@ -199,6 +213,15 @@ fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -
         input,
         alignment,
         embedding,
-        operating_points: Vec::new(),
+        operating_points: args
+            .operating_point
+            .iter()
+            .map(|&(fmr, threshold)| OperatingPoint {
+                fmr,
+                threshold,
+                impostor_pairs: args.impostor_pairs.unwrap_or(0),
+                evidence: args.evidence.clone().unwrap_or_default(),
+            })
+            .collect(),
     })
 }

@@ -51,8 +51,7 @@ pub fn ten_fold<'a>(
     vector: impl Fn(&'a std::path::Path) -> Option<&'a [f32]>,
 ) -> Vec<Fold> {
     let folds = pairs.iter().map(|p| p.fold + 1).max().unwrap_or(0);
-    let vectors: Vec<_> =
-        pairs.iter().map(|p| vector(&p.left).zip(vector(&p.right))).collect();
+    let vectors: Vec<_> = pairs.iter().map(|p| vector(&p.left).zip(vector(&p.right))).collect();
     (0..folds)
         .map(|fold| {
             let others = || pairs.iter().zip(&vectors).filter(move |(p, _)| p.fold != fold);
@@ -95,8 +94,7 @@ fn best_threshold(scored: &[(Truth, Option<f64>)]) -> f64 {
     let (mut best, mut sum, mut ties) = (0, 0.0, 0usize);
     for i in 0..=20_000 {
         let t = f64::from(i - 10_000) / 10_000.0;
-        let right =
-            same.len() - same.partition_point(|s| *s <= t) + different.partition_point(|s| *s < t);
+        let right = same.len() - same.partition_point(|s| *s <= t) + different.partition_point(|s| *s < t);
         if right > best || ties == 0 {
             (best, sum, ties) = (right, t, 1);
         } else if right == best {
