@@ -164,10 +164,21 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(e) => {
-            eprintln!("limen: {e:#}");
+            eprintln!("limen: {}", told(&e));
             exit_of(&e).into()
         }
     }
+}
+
+/// The error and its causes; a cause that the message before it quotes already is not said twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    text
 }
 
 /// The exit code of an error, by what the caller can do about it.

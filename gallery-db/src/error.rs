@@ -239,6 +239,8 @@ fn from_sqlite(path: &Path, source: rusqlite::Error) -> GalleryError {
             ErrorCode::DatabaseCorrupt => GalleryError::Corrupt { path, why },
             ErrorCode::NotADatabase => GalleryError::Foreign { path, why },
             ErrorCode::ReadOnly | ErrorCode::PermissionDenied => GalleryError::ReadOnly { path, why },
+            // Even a reader keeps files beside the gallery (write-ahead log), so its folder must be writable.
+            ErrorCode::CannotOpen if path.exists() => GalleryError::ReadOnly { path, why },
             ErrorCode::CannotOpen => GalleryError::Open { path, why },
             _ => GalleryError::Sqlite { path, source },
         },

@@ -184,7 +184,9 @@ pub(crate) fn check(db: &Connection, check: Check) -> Result<(), Fault> {
     };
     let verdict: String = db.query_row(sql, [], |row| row.get(0))?;
     if verdict != "ok" {
-        return Err(Fault::Damaged(verdict.lines().next().unwrap_or("unreadable").to_owned()));
+        return Err(Fault::Damaged(
+            verdict.lines().find(|l| !l.starts_with("***")).unwrap_or("unreadable").to_owned(),
+        ));
     }
     let loose: i64 = db.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))?;
     if loose > 0 {

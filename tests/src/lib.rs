@@ -9,3 +9,4 @@ pub mod model_folder;
 pub mod nets;
 pub mod people;
 pub mod reference;
+pub mod site;

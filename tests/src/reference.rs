@@ -271,10 +271,8 @@ fn solved(mut m: [[f64; 5]; 4]) -> [f64; 4] {
         m.swap(i, pivot);
         for row in 0..4 {
             if row != i {
-                let f = m[row][i] / m[i][i];
-                for column in 0..5 {
-                    m[row][column] -= f * m[i][column];
-                }
+                let (f, above) = (m[row][i] / m[i][i], m[i]);
+                m[row].iter_mut().zip(above).for_each(|(v, a)| *v -= f * a);
             }
         }
     }

@@ -36,7 +36,14 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("limen-train: {e:#}");
+            // A cause that the message before it quotes already is not said twice.
+            let mut text = String::new();
+            for cause in e.chain().map(ToString::to_string).filter(|c| !c.is_empty()) {
+                if !text.contains(&cause) {
+                    text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+                }
+            }
+            eprintln!("limen-train: {text}");
             ExitCode::FAILURE
         }
     }
