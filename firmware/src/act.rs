@@ -71,10 +71,11 @@ impl Actor {
     }
 
     /// Shuts the door and says why there is nothing to see.
-    pub fn out_of_order(&mut self, now: Millis, wall: Timestamp, note: &str) -> Result<()> {
+    pub fn out_of_order(&mut self, now: Millis, wall: Timestamp, note: &str) -> Result<Event> {
         self.step(now, Input::Shut)?;
-        self.write(NewEvent::new(wall, EventKind::CameraLost))?;
-        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now)
+        let event = self.write(NewEvent::new(wall, EventKind::CameraLost))?;
+        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now)?;
+        Ok(event)
     }
 
     /// Writes an event without a person.
@@ -83,7 +84,9 @@ impl Actor {
     }
 
     /// On the disk when it returns.
-    fn write(&mut self, event: NewEvent) -> Result<Event> {
+    fn write(&mut self, mut event: NewEvent) -> Result<Event> {
+        // The journal keeps milliseconds; what is reported is what is kept.
+        event.time = Timestamp::from_millisecond(event.time.as_millisecond()).unwrap_or(event.time);
         let seq = self.journal.append(&event).context("the journal cannot be written")?;
         let NewEvent { time, kind, subject, external_id, score, threshold, reason, model, detail } = event;
         Ok(Event { seq, time, kind, subject, external_id, score, threshold, reason, model, detail })

@@ -12,6 +12,7 @@ use limen_models::photo::PhotoError;
 
 use crate::camera::{CameraError, Cure};
 use crate::config::{Config, ConfigError};
+use crate::relay::RelayError;
 
 pub mod annotate;
 pub mod bench;
@@ -113,7 +114,7 @@ pub struct Site {
     #[arg(long, value_name = "FILE")]
     pub gallery: Option<PathBuf>,
     /// Score threshold, -1 to 1, in place of the configuration's
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = score_argument)]
     pub threshold: Option<f32>,
 }
 
@@ -139,6 +140,12 @@ impl Site {
         }
         Ok(config)
     }
+}
+
+/// A score on the command line.
+pub fn score_argument(text: &str) -> Result<f32, String> {
+    let score = text.parse().ok().filter(|s: &f32| (-1.0..=1.0).contains(s));
+    score.ok_or_else(|| "a cosine, -1 to 1".into())
 }
 
 /// Runs what the command line says.
@@ -194,14 +201,20 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             return if matches!(e, ModelError::Read { .. }) { Exit::Environment } else { Exit::BadInput };
         }
         if let Some(e) = cause.downcast_ref::<GalleryError>() {
-            return match e.remedy() {
-                Remedy::Retry => Exit::Environment,
-                _ if cause.source().is_some_and(|s| s.is::<std::io::Error>()) => Exit::Environment,
+            return match e {
+                GalleryError::ReadOnly { .. } | GalleryError::Open { .. } | GalleryError::Io { .. } => {
+                    Exit::Environment
+                }
+                _ if e.remedy() == Remedy::Retry => Exit::Environment,
                 _ => Exit::BadInput,
             };
         }
         if let Some(e) = cause.downcast_ref::<CameraError>() {
             return if e.cure() == Cure::Reopen { Exit::Environment } else { Exit::BadInput };
+        }
+        if let Some(e) = cause.downcast_ref::<RelayError>() {
+            let is_setting = matches!(e, RelayError::Name { .. } | RelayError::NotBuilt { .. });
+            return if is_setting { Exit::BadInput } else { Exit::Environment };
         }
         if cause.is::<std::io::Error>() {
             return Exit::Environment;
@@ -218,4 +231,20 @@ pub fn photo_exit(e: &PhotoError) -> Exit {
 /// A path as a person wrote it.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Writes a line for [`crate::say!`].
+pub fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        // What a shell reports of a program that SIGPIPE ended: 128 + 13.
+        std::process::exit(141);
+    }
+}
+
+/// One line on standard output. Where nobody reads any more (`limen events | head`), the program ends quietly instead
+/// of panicking as `println!` does.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cmd::say(format_args!($($text)*)) };
 }

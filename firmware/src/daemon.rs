@@ -13,7 +13,7 @@ use limen_gallery_db::event::{Event, EventKind};
 use crate::act::Actor;
 use crate::camera::{self, CameraSource, Cure, Frame};
 use crate::config::Config;
-use crate::recognise::{Recogniser, Seen, Watch};
+use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot};
 use crate::time::Millis;
@@ -30,6 +30,7 @@ const MESSAGES: usize = 4;
 enum Message {
     Seen(Seen),
     CameraLost(String),
+    CameraBack,
 }
 
 /// How time passes at the door.
@@ -57,7 +58,7 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
     let source: CameraSource = config.camera.source.parse()?;
     let relay_source: relay::RelaySource = config.door.relay.parse()?;
     let clip_time = source.is_fake() && config.camera.every_frame;
-    let recogniser = Recogniser::open(config, None)?;
+    let recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
     let door = (recogniser.model.clone(), recogniser.policy.threshold);
     let relay = relay::open(&relay_source, config.door.active_level, config.door.gpio_driver)?;
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
@@ -81,7 +82,7 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
     let overtake = if clip_time { Overtake::Wait } else { Overtake::NewestWins };
 
-    let summary = std::thread::scope(|scope| {
+    let summary: Result<Summary> = std::thread::scope(|scope| {
         let camera = scope.spawn(|| {
             let ending = Ending { stop, slot: &slot };
             let result = film(config, &source, &slot, overtake, stop, &lost);
@@ -106,9 +107,15 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
             result.map_err(|_| anyhow!("the {name} thread died"))??;
         }
         acted
-    })?;
-    report(&actor.note(EventKind::Stopped, Timestamp::now())?);
-    Ok(summary)
+    });
+    let ending = if summary.is_ok() { EventKind::Stopped } else { EventKind::Fault };
+    match actor.note(ending, Timestamp::now()) {
+        Ok(event) => report(&event),
+        // What ended the run is told first; a journal that cannot be written may be the very cause.
+        Err(e) if summary.is_ok() => return Err(e),
+        Err(_) => {}
+    }
+    summary
 }
 
 /// Ends the other threads when this one ends, be it by an error or a panic.
@@ -160,7 +167,9 @@ fn film(
             Err(e) => return Err(e.into()),
         };
         eprintln!("limen: camera: {}", camera.describe());
-        told = false;
+        if std::mem::take(&mut told) {
+            let _ = lost.send(Message::CameraBack);
+        }
         while !stop.load(Ordering::SeqCst) {
             match camera.next_frame() {
                 Ok(Some(frame)) => {
@@ -244,7 +253,8 @@ fn act(
                     report(&event);
                 }
             }
-            Ok(Message::CameraLost(note)) => actor.out_of_order(now, Timestamp::now(), &note)?,
+            Ok(Message::CameraLost(note)) => report(&actor.out_of_order(now, Timestamp::now(), &note)?),
+            Ok(Message::CameraBack) => report(&actor.note(EventKind::CameraBack, Timestamp::now())?),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }

@@ -51,6 +51,15 @@ pub struct Sighting {
     pub is_news: bool,
 }
 
+/// Whether a gallery that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GalleryFile {
+    /// Made, empty: the first enrolment, a new door.
+    MayBeNew,
+    /// Missed: a question about people needs people.
+    MustExist,
+}
+
 /// What the gallery says of a probe.
 #[derive(Default)]
 pub struct Nearest {
@@ -75,7 +84,15 @@ pub struct Recogniser {
 impl Recogniser {
     /// Loads models and opens the gallery as `config` says; `limits` stand in for the config's quality limits where
     /// given.
-    pub fn open(config: &Config, limits: Option<Limits>) -> Result<Self> {
+    pub fn open(config: &Config, limits: Option<Limits>, gallery: GalleryFile) -> Result<Self> {
+        let file = &config.gallery.file;
+        if gallery == GalleryFile::MustExist && !file.exists() {
+            let why = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(anyhow::Error::new(why).context(format!(
+                "{}: no gallery there; name it with --gallery, or enrol somebody first",
+                file.display()
+            )));
+        }
         let manifest = Manifest::load(&config.models.folder)?;
         let selection = manifest.select(config.embedder())?;
         let rate = config.decision.false_match_rate;
@@ -99,7 +116,7 @@ impl Recogniser {
             config.detector(),
             limits.unwrap_or(config.quality),
         )?;
-        let gallery = Gallery::open(&config.gallery.file)?;
+        let gallery = Gallery::open(file)?;
         let policy = Policy {
             threshold,
             min_margin: config.decision.min_margin,

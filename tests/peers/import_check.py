@@ -5,7 +5,7 @@ and OpenCV's DNN module runs the Caffe files themselves on the same input. Print
 each output; the script fails above 1e-4.
 
     pip install -r tests/peers/requirements.txt
-    cargo build --release -p limen-train
+    cargo build --release --workspace --bins
     python3 tests/peers/import_check.py --shared ../shared [--limen-train target/release/limen-train]
 
 OpenCV has to be a 4.x: version 5 has no Caffe reader any more.

@@ -4,6 +4,7 @@
 //! through the same files. A fixture that cannot be made stops the test, so this crate may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod cmyk;
 pub mod dice;
 pub mod model_folder;
 pub mod nets;

@@ -4,3 +4,19 @@ pub mod calibrate;
 pub mod detect;
 pub mod eval;
 pub mod import;
+
+/// Writes a line for [`crate::say!`].
+pub fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        // What a shell reports of a program that SIGPIPE ended: 128 + 13.
+        std::process::exit(141);
+    }
+}
+
+/// One line on standard output. Where nobody reads any more (`limen events | head`), the program ends quietly instead
+/// of panicking as `println!` does.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cmd::say(format_args!($($text)*)) };
+}

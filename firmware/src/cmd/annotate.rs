@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use limen_models::image::RgbImage;
@@ -45,7 +45,7 @@ pub struct Annotate {
     #[arg(long, value_name = "ID")]
     embedder: Option<String>,
     /// Score threshold; the manifest's for --fmr otherwise
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = super::score_argument)]
     threshold: Option<f32>,
     /// False match rate whose threshold is taken
     #[arg(long, default_value_t = 1e-3)]
@@ -70,6 +70,7 @@ const SHEET_FACES: usize = 600;
 
 /// Runs the command.
 pub fn run(args: &Annotate) -> Result<Exit> {
+    ensure!(args.clip.exists(), "{}: no such clip, folder or photograph", shown(&args.clip));
     let folder = args.models.clone().unwrap_or_else(|| Config::default().models.folder);
     let manifest = Manifest::load(&folder)?;
     let selection = manifest.select(args.embedder.as_deref())?;

@@ -48,10 +48,20 @@ pub fn run(args: &Bench) -> Result<Exit> {
     let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?;
     let photos = args.photos.iter().take(12).map(|p| photo::decode_file(p)).collect::<Result<Vec<_>, _>>()?;
     let index = crowd(pipeline.embedder().length(), args.templates)?;
-    println!("model {}, {} templates, {} frames each", pipeline.embedder().model(), index.len(), args.frames);
-    println!(
+    crate::say!(
+        "model {}, {} templates, {} frames each",
+        pipeline.embedder().model(),
+        index.len(),
+        args.frames
+    );
+    crate::say!(
         "{:<6} {:<9} {:>9} {:>9}   ms, {}x{}, one thread",
-        "faces", "stage", "p50", "p95", FRAME.0, FRAME.1
+        "faces",
+        "stage",
+        "p50",
+        "p95",
+        FRAME.0,
+        FRAME.1
     );
     for faces in [1, 3] {
         let frames = compose(&photos, faces)?;
@@ -81,9 +91,9 @@ pub fn run(args: &Bench) -> Result<Exit> {
         {
             times.sort();
             let at = |q: f64| times[((times.len() - 1) as f64 * q).round() as usize].as_secs_f64() * 1e3;
-            println!("{faces:<6} {name:<9} {:>9.3} {:>9.3}", at(0.50), at(0.95));
+            crate::say!("{faces:<6} {name:<9} {:>9.3} {:>9.3}", at(0.50), at(0.95));
         }
-        println!("{faces:<6} {:.2} faces found a frame", seen as f64 / args.frames as f64);
+        crate::say!("{faces:<6} {:.2} faces found a frame", seen as f64 / args.frames as f64);
     }
     Ok(Exit::Yes)
 }

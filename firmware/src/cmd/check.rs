@@ -22,11 +22,11 @@ pub struct Check {
 /// Runs the command.
 pub fn run(args: &Check) -> Result<Exit> {
     if args.print_default {
-        print!("{DEFAULT_TOML}");
+        crate::say!("{}", DEFAULT_TOML.trim_end());
     }
     if let Some(path) = &args.config {
         Config::load(path)?;
-        println!("{}: good", shown(path));
+        crate::say!("{}: good", shown(path));
     }
     Ok(Exit::Yes)
 }

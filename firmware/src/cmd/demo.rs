@@ -12,7 +12,7 @@ use limen_models::pipeline::Embed;
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
 use crate::display::sheet::{Cell, Sheet};
-use crate::recognise::Recogniser;
+use crate::recognise::{GalleryFile, Recogniser};
 use crate::{daemon, display};
 
 /// Arguments of the command.
@@ -92,12 +92,12 @@ pub fn run(args: &Demo) -> Result<Exit> {
             show(s, "stranger")?;
         }
     }
-    println!("walking by: {order} people, {} of them enrolled", people.len());
+    crate::say!("walking by: {order} people, {} of them enrolled", people.len());
     let mut verdicts: Vec<Event> = Vec::new();
     daemon::run(&config, &AtomicBool::new(false), &mut |e| {
         if matches!(e.kind, EventKind::Granted | EventKind::Denied) {
             let at = e.detail.as_ref().and_then(|d| d["at_ms"].as_u64()).unwrap_or(0);
-            println!(
+            crate::say!(
                 "{:>6.2} s  {:<8} {:<12} score {}",
                 at as f64 / 1000.0,
                 e.kind.as_str(),
@@ -109,9 +109,9 @@ pub fn run(args: &Demo) -> Result<Exit> {
     })?;
     let sheet = args.out.join("screens.png");
     contact_sheet(&screens, &sheet)?;
-    println!("screens   {}", shown(&sheet));
-    println!("journal   limen events --gallery {}", shown(&config.gallery.file));
-    println!("relay     {}", shown(&args.out.join("relay.jsonl")));
+    crate::say!("screens   {}", shown(&sheet));
+    crate::say!("journal   limen events --gallery {}", shown(&config.gallery.file));
+    crate::say!("relay     {}", shown(&args.out.join("relay.jsonl")));
     Ok(Exit::Yes)
 }
 
@@ -161,7 +161,7 @@ fn cast(folder: &Path, people: usize, strangers: usize) -> Result<(Vec<Person>, 
 }
 
 fn enrol(config: &Config, people: &[Person]) -> Result<()> {
-    let mut recogniser = Recogniser::open(config, None)?;
+    let mut recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
     for (i, person) in people.iter().enumerate() {
         let mut samples = Vec::new();
         for path in &person.gallery {
@@ -177,7 +177,7 @@ fn enrol(config: &Config, people: &[Person]) -> Result<()> {
         let model = recogniser.model.clone();
         let gallery: &mut Gallery = &mut recogniser.gallery;
         let enrolled = gallery.enrol(&NewSubject::new(&id, &person.name), &model, &samples, &policy)?;
-        println!("enrolled {} as {id} with {} photographs", person.name, enrolled.kept.len());
+        crate::say!("enrolled {} as {id} with {} photographs", person.name, enrolled.kept.len());
     }
     Ok(())
 }

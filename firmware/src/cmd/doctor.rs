@@ -12,7 +12,7 @@ use crate::camera;
 use crate::cmd::{Exit, Site};
 use crate::config::Config;
 use crate::display;
-use crate::recognise::Recogniser;
+use crate::recognise::{GalleryFile, Recogniser};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -47,9 +47,9 @@ pub fn run(args: &Doctor) -> Result<Exit> {
             Err(text) => (false, text),
         };
         if args.json {
-            println!("{}", json!({ "what": f.what, "ok": ok, "text": text }));
+            crate::say!("{}", json!({ "what": f.what, "ok": ok, "text": text }));
         } else {
-            println!("{} {:<8} {text}", if ok { "ok  " } else { "TODO" }, f.what);
+            crate::say!("{} {:<8} {text}", if ok { "ok  " } else { "TODO" }, f.what);
         }
     }
     Ok(if findings.iter().all(|f| f.result.is_ok()) { Exit::Yes } else { Exit::No })
@@ -63,7 +63,7 @@ fn models(config: &Config) -> Result<String, String> {
     let scratch = std::env::temp_dir().join(format!("limen-doctor-{}.db", std::process::id()));
     let mut trial = config.clone();
     trial.gallery.file.clone_from(&scratch);
-    let opened = Recogniser::open(&trial, None).map(|r| r.policy.threshold);
+    let opened = Recogniser::open(&trial, None, GalleryFile::MayBeNew).map(|r| r.policy.threshold);
     for suffix in ["", "-wal", "-shm"] {
         // What was never made need not be removed.
         let _ = std::fs::remove_file(format!("{}{suffix}", scratch.display()));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cmd::probe::{faults, look};
 use crate::cmd::{Exit, Site, photo_exit, shown};
-use crate::recognise::Recogniser;
+use crate::recognise::{GalleryFile, Recogniser};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub struct Enrol {
 /// Runs the command.
 pub fn run(args: &Enrol) -> Result<Exit> {
     let config = args.site.config()?;
-    let mut recogniser = Recogniser::open(&config, None)?;
+    let mut recogniser = Recogniser::open(&config, None, GalleryFile::MayBeNew)?;
     let mut samples = Vec::new();
     let mut refused: Vec<(String, String)> = Vec::new();
     let mut worst = Exit::Refused;
@@ -95,7 +95,7 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     }
     if samples.len() < args.min_photos.max(1) {
         if args.json {
-            println!(
+            crate::say!(
                 "{}",
                 json!({ "enrolled": false, "id": args.id, "reason": "too-few-photos", "not_used": listed(&refused) })
             );
@@ -127,7 +127,7 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     let dropped: Vec<(String, String)> =
         enrolment.dropped.iter().map(|d| (d.source.clone(), d.fault.to_string())).collect();
     if args.json {
-        println!(
+        crate::say!(
             "{}",
             json!({
                 "enrolled": true, "id": args.id, "templates": enrolment.kept.len(),
@@ -142,7 +142,12 @@ pub fn run(args: &Enrol) -> Result<Exit> {
         for l in &enrolment.look_alikes {
             eprintln!("warning: resembles {} (score {})", l.external_id, l.score);
         }
-        println!("{} enrolled with {} of {} photographs", args.id, enrolment.kept.len(), args.photos.len());
+        crate::say!(
+            "{} enrolled with {} of {} photographs",
+            args.id,
+            enrolment.kept.len(),
+            args.photos.len()
+        );
     }
     Ok(Exit::Yes)
 }
@@ -176,7 +181,7 @@ fn say_refused(args: &Enrol, refusal: &EnrolRefusal, refused: &[(String, String)
         EnrolRefusal::NoRoom { .. } => ("no-room", " (--replace)"),
     };
     if args.json {
-        println!(
+        crate::say!(
             "{}",
             json!({ "enrolled": false, "id": args.id, "reason": code, "why": refusal.to_string(), "not_used": listed(refused) })
         );

@@ -82,7 +82,7 @@ pub fn run(args: &Events) -> Result<Exit> {
         out.flush()?;
     } else {
         for event in &events {
-            println!("{}", if args.json { to_json(event) } else { to_text(event) });
+            crate::say!("{}", if args.json { to_json(event) } else { to_text(event) });
         }
     }
     Ok(Exit::Yes)

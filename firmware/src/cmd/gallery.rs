@@ -72,7 +72,7 @@ pub enum Command {
         /// The person's id
         id: String,
     },
-    /// Forget people: their data and templates are overwritten, their events stay without them
+    /// Forget people: name, data and templates are overwritten; their events keep the id alone
     Remove {
         /// Which gallery.
         #[command(flatten)]
@@ -125,7 +125,7 @@ pub fn run(command: &Command) -> Result<Exit> {
         Command::Export { file, events, to } => {
             let journal = if *events { Journal::Take } else { Journal::Leave };
             let report = open_to_read(&file.path()?)?.export(to, journal)?;
-            println!(
+            crate::say!(
                 "{}: {} people, {} templates, {} events",
                 shown(to),
                 report.subjects,
@@ -139,8 +139,10 @@ pub fn run(command: &Command) -> Result<Exit> {
                 OnExistingArg::Skip => OnExisting::Skip,
                 OnExistingArg::Replace => OnExisting::Replace,
             };
-            let report = Gallery::open(&file.path()?)?.import(from, existing)?;
-            println!(
+            let mut gallery = Gallery::open(&file.path()?)?;
+            let report = gallery.import(from, existing)?;
+            gallery.append(&NewEvent::new(Timestamp::now(), EventKind::Imported))?;
+            crate::say!(
                 "{}: {} people added, {} replaced, {} left as they were; {} templates, {} events",
                 shown(from),
                 report.added,
@@ -166,14 +168,14 @@ pub fn open_to_read(path: &Path) -> Result<Gallery> {
 fn list(gallery: &Gallery, as_json: bool) -> Result<Exit> {
     let subjects = gallery.subjects()?;
     if !as_json {
-        println!("{:<16} {:<28} {:>9}  {:<10} groups", "id", "name", "templates", "standing");
+        crate::say!("{:<16} {:<28} {:>9}  {:<10} groups", "id", "name", "templates", "standing");
     }
     for s in &subjects {
         let templates = gallery.templates(s.id)?.len();
         if as_json {
-            println!("{}", to_json(s, templates));
+            crate::say!("{}", to_json(s, templates));
         } else {
-            println!(
+            crate::say!(
                 "{:<16} {:<28} {templates:>9}  {:<10} {}",
                 s.external_id,
                 s.name,
@@ -183,7 +185,7 @@ fn list(gallery: &Gallery, as_json: bool) -> Result<Exit> {
         }
     }
     if !as_json {
-        println!("{} enrolled", subjects.len());
+        crate::say!("{} enrolled", subjects.len());
     }
     Ok(Exit::Yes)
 }
@@ -223,16 +225,16 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
                 })
             })
             .collect();
-        println!("{object}");
+        crate::say!("{object}");
         return Ok(Exit::Yes);
     }
     let time = |t: Option<Timestamp>| t.map_or("-".to_owned(), |t| t.to_string());
-    println!("id        {}\nname      {}\nstanding  {}", s.external_id, s.name, word(s.standing));
-    println!("groups    {}", if s.groups.is_empty() { "-".into() } else { s.groups.join(", ") });
-    println!("valid     {} to {}", time(s.valid_from), time(s.valid_until));
-    println!("consent   {}\nenrolled  {}", time(s.consent), s.created);
+    crate::say!("id        {}\nname      {}\nstanding  {}", s.external_id, s.name, word(s.standing));
+    crate::say!("groups    {}", if s.groups.is_empty() { "-".into() } else { s.groups.join(", ") });
+    crate::say!("valid     {} to {}", time(s.valid_from), time(s.valid_until));
+    crate::say!("consent   {}\nenrolled  {}", time(s.consent), s.created);
     for t in &templates {
-        println!(
+        crate::say!(
             "template  {} values, quality {:.2}, {}, {}",
             t.vector.length(),
             t.quality,
@@ -247,7 +249,12 @@ fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
     let mut gallery = Gallery::open(&file.path()?)?;
     let subject = find(&gallery, id)?;
     gallery.set_standing(subject.id, standing)?;
-    println!("{id} is {} now", word(standing));
+    let kind = match standing {
+        Standing::Suspended => EventKind::Suspended,
+        Standing::Active => EventKind::Resumed,
+    };
+    gallery.append(&NewEvent::new(Timestamp::now(), kind).about(subject.id))?;
+    crate::say!("{id} is {} now", word(standing));
     Ok(Exit::Yes)
 }
 
@@ -260,7 +267,7 @@ fn remove(file: &File, ids: &[String]) -> Result<Exit> {
         event.external_id = Some(s.external_id.clone());
         gallery.remove_subject(s.id)?;
         gallery.append(&event)?;
-        println!("{} removed", s.external_id);
+        crate::say!("{} removed", s.external_id);
     }
     Ok(Exit::Yes)
 }

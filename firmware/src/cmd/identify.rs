@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cmd::probe::{Photo, face_json, faults, look};
 use crate::cmd::{Exit, Site, photo_exit, shown};
 use crate::decide::{Candidate, Companions, Decision, Evidence, Policy, Request, decide};
-use crate::recognise::{Nearest, Recogniser, standing};
+use crate::recognise::{GalleryFile, Nearest, Recogniser, standing};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -37,7 +37,7 @@ struct Answer {
 
 /// Runs the command. `Exit::Yes` when every photograph shows at least one face and each face is let in.
 pub fn run(args: &Identify) -> Result<Exit> {
-    let recogniser = Recogniser::open(&args.site.config()?, None)?;
+    let recogniser = Recogniser::open(&args.site.config()?, None, GalleryFile::MustExist)?;
     let mut exit = Exit::Yes;
     for path in &args.photos {
         let photo = match look(&recogniser, path)? {
@@ -45,7 +45,7 @@ pub fn run(args: &Identify) -> Result<Exit> {
             Err(e) => {
                 exit = photo_exit(&e);
                 if args.json {
-                    println!("{}", json!({ "photo": shown(path), "error": e.to_string() }));
+                    crate::say!("{}", json!({ "photo": shown(path), "error": e.to_string() }));
                 } else {
                     eprintln!("limen: {e}");
                 }
@@ -60,7 +60,7 @@ pub fn run(args: &Identify) -> Result<Exit> {
         }
         if args.json {
             let faces: Vec<Value> = photo.faces.iter().zip(&answers).map(|(f, a)| to_json(f, a)).collect();
-            println!(
+            crate::say!(
                 "{}",
                 json!({
                     "photo": shown(path), "width": photo.image.width(), "height": photo.image.height(),
@@ -69,10 +69,10 @@ pub fn run(args: &Identify) -> Result<Exit> {
             );
         } else {
             if answers.is_empty() {
-                println!("{}: no face", shown(path));
+                crate::say!("{}: no face", shown(path));
             }
             for (face, a) in photo.faces.iter().zip(&answers) {
-                println!("{}: {}", shown(path), to_text(face, a));
+                crate::say!("{}: {}", shown(path), to_text(face, a));
             }
         }
     }

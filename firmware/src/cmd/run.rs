@@ -1,5 +1,6 @@
 //! `limen run`: watch the door until told to stop, or until the clip ends.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,8 +33,11 @@ pub fn run(args: &Run) -> Result<Exit> {
         signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
     }
     let json = args.json;
-    let mut report =
-        |event: &Event| println!("{}", if json { events::to_json(event) } else { to_text(event) });
+    let mut report = |event: &Event| {
+        let line = if json { events::to_json(event) } else { to_text(event) };
+        // The door goes on when nobody reads its output any more; the journal has every event.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    };
     let summary = daemon::run(&config, &stop, &mut report)?;
     eprintln!(
         "limen: stopped after {} frames: {} granted, {} denied",

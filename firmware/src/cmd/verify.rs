@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cmd::probe::{faults, look};
 use crate::cmd::{Exit, Site, shown};
 use crate::decide::{Candidate, Decision, Evidence, Policy, decide};
-use crate::recognise::{Recogniser, standing};
+use crate::recognise::{GalleryFile, Recogniser, standing};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub struct Verify {
 
 /// Runs the command.
 pub fn run(args: &Verify) -> Result<Exit> {
-    let recogniser = Recogniser::open(&args.site.config()?, None)?;
+    let recogniser = Recogniser::open(&args.site.config()?, None, GalleryFile::MustExist)?;
     let Some(subject) = recogniser.gallery.subject_by_external_id(&args.id)? else {
         bail!("nobody in the gallery has the id {}; `limen gallery list` shows who is there", args.id);
     };
@@ -67,7 +67,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
         _ => None,
     };
     if args.json {
-        println!(
+        crate::say!(
             "{}",
             json!({
                 "id": args.id, "verified": yes, "reason": reason, "score": score.value(),
@@ -77,7 +77,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     } else {
         let word =
             if yes { "is".to_owned() } else { format!("not accepted as ({})", reason.unwrap_or("no")) };
-        println!(
+        crate::say!(
             "{}: {word} {} (score {score}, threshold {:.4})",
             shown(&args.photo),
             args.id,

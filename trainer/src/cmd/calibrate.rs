@@ -61,7 +61,7 @@ pub fn run(args: &Calibrate) -> Result<()> {
         .filter_map(|(l, o)| o.feature().map(|f| (l, fusion.apply(f))))
         .collect();
     let scores = Scores::all_pairs(&vectors);
-    println!(
+    crate::say!(
         "{} pictures, {} without a usable face; {} genuine and {} impostor pairs",
         paths.len(),
         paths.len() - vectors.len(),
@@ -69,14 +69,17 @@ pub fn run(args: &Calibrate) -> Result<()> {
         scores.impostor.len()
     );
     entry.operating_points.clear();
-    println!("     FMR  threshold     FNMR");
+    crate::say!("     FMR  threshold     FNMR");
     for &fmr in &args.fmr {
         let Some(point) = scores.point(fmr) else {
-            println!("{fmr:>8.0e}  not supported by so few impostor pairs (rule of three: {:.0})", 3.0 / fmr);
+            crate::say!(
+                "{fmr:>8.0e}  not supported by so few impostor pairs (rule of three: {:.0})",
+                3.0 / fmr
+            );
             continue;
         };
         let fnmr = point.fnmr.map_or("-".into(), |f| format!("{:.2}%", 100.0 * f));
-        println!("{fmr:>8.0e}  {:>9.4}  {fnmr:>7}", point.threshold);
+        crate::say!("{fmr:>8.0e}  {:>9.4}  {fnmr:>7}", point.threshold);
         entry.operating_points.push(OperatingPoint {
             fmr,
             threshold: point.threshold,

@@ -1,10 +1,12 @@
 //! `limen-train detect`: boxes and landmarks of photographs as JSON lines.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use limen_models::align::Aligner;
 use limen_models::detect::mtcnn::{LandmarkPasses, Mtcnn, Settings};
+use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
 use serde_json::json;
@@ -23,6 +25,9 @@ pub struct Detect {
     /// Landmark passes: the official code averages a second, mirrored one
     #[arg(long, value_enum, default_value = "mirrored")]
     landmarks: Passes,
+    /// Write each photograph as decoded (NNNNN-frame.png) and each aligned face (NNNNN-faceK.png) there
+    #[arg(long, value_name = "DIR")]
+    crops: Option<PathBuf>,
     /// Photographs
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
@@ -38,23 +43,44 @@ enum Passes {
 /// `faces`.
 pub fn run(args: &Detect) -> Result<()> {
     let manifest = Manifest::load(&args.models)?;
-    let detector = Mtcnn::load(&manifest, &manifest.select(None)?)?;
+    let selection = manifest.select(None)?;
+    let detector = Mtcnn::load(&manifest, &selection)?;
+    let aligner = Aligner::for_embedder(selection.embedder);
     let landmarks = match args.landmarks {
         Passes::Single => LandmarkPasses::Single,
         Passes::Mirrored => LandmarkPasses::Mirrored,
     };
     let settings = Settings { landmarks, ..args.detector.settings() };
-    for path in &args.photos {
+    if let Some(folder) = &args.crops {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    }
+    for (index, path) in args.photos.iter().enumerate() {
         match photo::decode_file(path) {
             Ok(image) => {
                 let faces = detector.detect(image.view(), &settings)?;
-                println!(
+                if let Some(folder) = &args.crops {
+                    save(&image, &folder.join(format!("{index:05}-frame.png")))?;
+                    for (k, face) in faces.iter().enumerate() {
+                        let aligned =
+                            aligner.as_ref().and_then(|a| a.align(image.view(), &face.landmarks).ok());
+                        if let Some(aligned) = aligned {
+                            save(&aligned.crop, &folder.join(format!("{index:05}-face{k}.png")))?;
+                        }
+                    }
+                }
+                crate::say!(
                     "{}",
                     json!({ "file": path, "width": image.width(), "height": image.height(), "faces": faces })
                 );
             }
-            Err(e) => println!("{}", json!({ "file": path, "error": e.to_string() })),
+            Err(e) => crate::say!("{}", json!({ "file": path, "error": e.to_string() })),
         }
     }
     Ok(())
+}
+
+fn save(image: &RgbImage, path: &Path) -> Result<()> {
+    let (w, h) = (image.width() as u32, image.height() as u32);
+    image::save_buffer(path, image.data(), w, h, image::ExtendedColorType::Rgb8)
+        .with_context(|| format!("{}: cannot be written", path.display()))
 }

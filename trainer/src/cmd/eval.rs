@@ -181,24 +181,24 @@ fn lfw(common: &Common, images: &Path, pairs: &Path, chosen: Fusion, list: bool)
         object.insert("pictures".into(), json!(paths.len()));
         object.insert("failed_to_acquire".into(), json!(failed));
         object.insert("missing_pairs".into(), json!(missing));
-        println!("{}", serde_json::Value::Object(object));
+        crate::say!("{}", serde_json::Value::Object(object));
         return Ok(());
     }
-    println!(
+    crate::say!(
         "{} pictures, {failed} without a usable face; {missing} pairs count as errors for it",
         paths.len()
     );
-    println!("model {}", pipeline.embedder().model());
+    crate::say!("model {}", pipeline.embedder().model());
     for (fusion, folds) in results.iter().filter(|(f, _)| *f == chosen) {
-        println!("fold  accuracy  threshold   ({fusion:?})");
+        crate::say!("fold  accuracy  threshold   ({fusion:?})");
         for (i, f) in folds.iter().enumerate() {
-            println!("{:>4}  {:>7.2}%  {:>9.4}", i + 1, 100.0 * f.accuracy, f.threshold);
+            crate::say!("{:>4}  {:>7.2}%  {:>9.4}", i + 1, 100.0 * f.accuracy, f.threshold);
         }
     }
     for (fusion, folds) in &results {
         let (mean, deviation) = summary(folds);
         let name = format!("{fusion:?}").to_lowercase();
-        println!("mean  {:>7.2}%  +- {:.2}  {name}", 100.0 * mean, 100.0 * deviation);
+        crate::say!("mean  {:>7.2}%  +- {:.2}  {name}", 100.0 * mean, 100.0 * deviation);
     }
     Ok(())
 }
@@ -236,7 +236,7 @@ fn identify(common: &Common, split: &Split, threshold: Option<f32>, fmr: f64) ->
     let r = rates(&mated, strangers, threshold);
     let share = |(n, of): (usize, usize)| 100.0 * n as f64 / of.max(1) as f64;
     if common.json {
-        println!(
+        crate::say!(
             "{}",
             json!({
                 "threshold": threshold, "subjects": split.gallery.len(),
@@ -247,21 +247,21 @@ fn identify(common: &Common, split: &Split, threshold: Option<f32>, fmr: f64) ->
         );
         return Ok(());
     }
-    println!("threshold {threshold:.4}, {} subjects with one photograph each", split.gallery.len());
-    println!(
+    crate::say!("threshold {threshold:.4}, {} subjects with one photograph each", split.gallery.len());
+    crate::say!(
         "identification rate {:.2}% ({} of {} mated probes; {} given another name)",
         share(r.identified),
         r.identified.0,
         r.identified.1,
         r.misidentified
     );
-    println!(
+    crate::say!(
         "FPIR {:.2}% ({} of {} strangers given a name)",
         share(r.false_positive),
         r.false_positive.0,
         r.false_positive.1
     );
-    println!("{} probes without a usable face", r.failed_to_acquire);
+    crate::say!("{} probes without a usable face", r.failed_to_acquire);
     Ok(())
 }
 

@@ -151,7 +151,7 @@ pub fn run(args: &Import) -> Result<()> {
     manifest.save()?;
 
     let counts = network.counts(InputShape::fixed(3, h, w))?;
-    println!(
+    crate::say!(
         "{id}: {} parameters, {:.1} MMAC at {w}x{h}, outputs {shapes:?}, {} bytes -> {}",
         counts.parameters,
         counts.macs as f64 / 1e6,
