@@ -149,6 +149,9 @@ fn agree(site: &Site, journal: &[Value]) {
     }
 }
 
+/// Edges (ms, energised) and screens (ms, kind) of one run.
+type Record = (Vec<(u64, bool)>, Vec<(u64, String)>);
+
 #[test]
 fn journal_edges_and_screens_agree_with_each_other_and_with_the_plan() {
     let site = site();
@@ -225,7 +228,7 @@ fn a_clip_of_somebody_walking_by_is_one_grant_and_the_same_every_time() {
         std::fs::remove_dir_all(site.path("screens")).unwrap();
     }
     // The idle screen shows the time of day, so its files may differ by one when the minute turns.
-    let without_idle = |(edges, screens): &(Vec<(u64, bool)>, Vec<(u64, String)>)| {
+    let without_idle = |(edges, screens): &Record| {
         (edges.clone(), screens.iter().filter(|(_, kind)| kind != "idle").cloned().collect::<Vec<_>>())
     };
     assert_eq!(without_idle(&runs[0]), without_idle(&runs[1]));
