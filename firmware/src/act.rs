@@ -195,3 +195,112 @@ fn mark(s: &Sighting, threshold: f32) -> FaceMark<'_> {
         colour: known.map_or(palette::UNKNOWN, |b| palette::colour(b.id.bytes().map(usize::from).sum())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use limen_gallery_db::subject::{NewSubject, SubjectId};
+    use limen_models::geometry::{BBox, Detection, Landmarks};
+    use limen_models::image::RgbImage;
+    use limen_models::pipeline::StageTimes;
+    use limen_models::quality::Quality;
+
+    use super::*;
+    use crate::camera::Frame;
+    use crate::recognise::Match;
+    use crate::relay::FailState;
+    use crate::relay::fake::{EdgeLog, FakeRelay};
+    use crate::track::TrackId;
+
+    /// A gallery with one subject, "7".
+    fn gallery(folder: &Path) -> (std::path::PathBuf, SubjectId) {
+        let file = folder.join("g.db");
+        let subject = Gallery::open(&file).unwrap().add_subject(&NewSubject::new("7", "Somebody")).unwrap();
+        (file, subject.id)
+    }
+
+    fn actor(journal: Gallery) -> (Actor, EdgeLog) {
+        let relay = FakeRelay::new();
+        let log = relay.log();
+        let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
+        let door = (ModelId::new("m").unwrap(), 0.4);
+        (Actor::new(Box::new(relay), pulse, None, journal, door, 500).unwrap(), log)
+    }
+
+    /// A frame at `at` ms in which the subject is let in.
+    fn granted(subject: SubjectId, at: u64) -> Seen {
+        let frame = Frame {
+            image: RgbImage::filled(8, 8, [0; 3]).unwrap(),
+            seq: 1,
+            at: Millis(at),
+            source: "test".into(),
+        };
+        let sighting = Sighting {
+            track: TrackId(0),
+            detection: Detection { bbox: BBox::default(), landmarks: Landmarks::default(), confidence: 1.0 },
+            quality: Quality { measures: None, score: 1.0, reasons: vec![] },
+            best: Some(Match { subject, id: "7".into(), name: "Somebody".into(), score: 0.6 }),
+            margin: None,
+            decision: crate::decide::decide(
+                &crate::decide::Evidence {
+                    best: Some(crate::decide::Candidate {
+                        id: "7".into(),
+                        score: 0.6,
+                        standing: crate::decide::Standing::Valid,
+                    }),
+                    margin: None,
+                    frames: 1,
+                    fault: None,
+                    companions: 0,
+                    since_grant_ms: None,
+                },
+                &crate::decide::Policy {
+                    threshold: 0.4,
+                    min_margin: 0.0,
+                    min_frames: 1,
+                    cool_down_ms: 0,
+                    companions: crate::decide::Companions::Allowed,
+                },
+            ),
+            is_news: true,
+        };
+        Seen { frame: Arc::new(frame), sightings: vec![sighting], times: StageTimes::default() }
+    }
+
+    #[test]
+    fn a_grant_that_cannot_be_journalled_opens_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, log) = actor(Gallery::open_read_only(&file).unwrap());
+        let e = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).err().unwrap();
+        assert!(e.to_string().contains("the door stays shut"), "{e}");
+        assert!(log.edges().is_empty());
+    }
+
+    #[test]
+    fn a_pulse_ends_at_its_own_moment_however_late_the_call() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+        let written = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+        assert_eq!(written.len(), 1);
+        actor.tick(Millis(1099)).unwrap();
+        assert_eq!(log.edges().len(), 1);
+        actor.tick(Millis(9000)).unwrap();
+        let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
+        assert_eq!(times, [100, 1100]);
+    }
+
+    #[test]
+    fn a_lost_camera_shuts_the_door_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+        actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+        let event = actor.out_of_order(Millis(300), Timestamp::now(), "lost").unwrap();
+        assert_eq!(event.kind, EventKind::CameraLost);
+        assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(300));
+    }
+}
