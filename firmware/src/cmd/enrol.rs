@@ -12,7 +12,7 @@ use limen_gallery_db::score::Threshold;
 use limen_gallery_db::subject::NewSubject;
 use serde_json::json;
 
-use crate::cmd::probe::{faults, look};
+use crate::cmd::probe::{faults, look, progress};
 use crate::cmd::{Exit, Site, photo_exit, shown};
 use crate::recognise::{GalleryFile, Recogniser};
 
@@ -66,7 +66,9 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     let mut samples = Vec::new();
     let mut refused: Vec<(String, String)> = Vec::new();
     let mut worst = Exit::Refused;
+    let bar = progress(args.photos.len());
     for path in &args.photos {
+        bar.inc(1);
         let mut refuse = |why: String| refused.push((shown(path), why));
         let photo = match look(&recogniser, path)? {
             Ok(photo) => photo,
@@ -90,6 +92,7 @@ pub fn run(args: &Enrol) -> Result<Exit> {
             },
         }
     }
+    bar.finish_and_clear();
     for (photo, why) in refused.iter().filter(|_| !args.json) {
         eprintln!("{photo}: not used: {why}");
     }

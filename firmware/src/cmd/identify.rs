@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use limen_models::pipeline::Face;
 use serde_json::{Value, json};
 
-use crate::cmd::probe::{Photo, face_json, faults, look};
+use crate::cmd::probe::{Photo, face_json, faults, look, progress};
 use crate::cmd::{Exit, Site, photo_exit, shown};
 use crate::decide::{Candidate, Companions, Decision, Evidence, Policy, Request, decide};
 use crate::recognise::{GalleryFile, Nearest, Recogniser, standing};
@@ -39,7 +39,9 @@ struct Answer {
 pub fn run(args: &Identify) -> Result<Exit> {
     let recogniser = Recogniser::open(&args.site.config()?, None, GalleryFile::MustExist)?;
     let mut exit = Exit::Yes;
+    let bar = progress(args.photos.len());
     for path in &args.photos {
+        bar.inc(1);
         let photo = match look(&recogniser, path)? {
             Ok(photo) => photo,
             Err(e) => {
@@ -58,6 +60,8 @@ pub fn run(args: &Identify) -> Result<Exit> {
         if !all_in && exit == Exit::Yes {
             exit = Exit::No;
         }
+        // The bar steps aside for each line.
+        bar.suspend(|| {
         if args.json {
             let faces: Vec<Value> = photo.faces.iter().zip(&answers).map(|(f, a)| to_json(f, a)).collect();
             crate::say!(
@@ -75,7 +79,9 @@ pub fn run(args: &Identify) -> Result<Exit> {
                 crate::say!("{}: {}", shown(path), to_text(face, a));
             }
         }
+        });
     }
+    bar.finish_and_clear();
     Ok(exit)
 }
 

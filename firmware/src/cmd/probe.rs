@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
 use limen_models::image::RgbImage;
 use limen_models::photo::{self, PhotoError};
 use limen_models::pipeline::{Embed, Face};
@@ -19,6 +20,19 @@ pub struct Photo {
     pub image: RgbImage,
     /// Its faces, the largest first, those of good quality with an embedding.
     pub faces: Vec<Face>,
+}
+
+/// A bar on stderr for `count` photographs; hidden for the few that take no two seconds, and where stderr is no
+/// terminal.
+pub fn progress(count: usize) -> ProgressBar {
+    if count < 8 {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(count as u64);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} photographs  {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Decodes a photograph and looks at every face. The outer error is the engine's, the inner one the photograph's.
