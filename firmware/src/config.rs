@@ -317,16 +317,6 @@ impl Config {
         self.camera.source.parse().ok()
     }
 
-    /// The relay, parsed.
-    pub fn relay_source(&self) -> Option<RelaySource> {
-        self.door.relay.parse().ok()
-    }
-
-    /// The panel, parsed.
-    pub fn panel_source(&self) -> Option<PanelSource> {
-        self.display.panel.parse().ok()
-    }
-
     /// What the panel is asked for.
     pub fn panel_settings(&self) -> PanelSettings {
         PanelSettings { width_px: self.display.width_px, height_px: self.display.height_px }

@@ -183,11 +183,6 @@ impl Watch {
         Self { recogniser, tracker: Tracker::new(tracks), told: HashMap::new(), granted: HashMap::new() }
     }
 
-    /// The recogniser inside.
-    pub fn recogniser(&mut self) -> &mut Recogniser {
-        &mut self.recogniser
-    }
-
     /// Judges every face of `frame`; `now` is the wall clock, for validity dates.
     pub fn look(&mut self, frame: Arc<Frame>, now: Timestamp) -> Result<Seen> {
         // Somebody may have been enrolled or removed by another program.

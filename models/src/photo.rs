@@ -110,7 +110,7 @@ fn check_size(width: u64, height: u64, name: &Path) -> Result<(), PhotoError> {
 
 /// Walks the marker segments (ITU T.81 annex B) to the end-of-image marker of the main picture; thumbnails inside
 /// APP segments are stepped over by their length.
-pub fn jpeg_is_complete(bytes: &[u8]) -> bool {
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let mut i = 2; // after SOI
     let mut in_scan = false;
     while i + 1 < bytes.len() {
