@@ -106,9 +106,9 @@ pub struct NewEvent {
     pub time: Timestamp,
     /// What.
     pub kind: EventKind,
-    /// Whom it concerned.
+    /// Whom it concerned. `None` = looked up from `external_id`.
     pub subject: Option<SubjectId>,
-    /// That person's external id. `None` = looked up from `subject`; give it for a person already removed.
+    /// That person's external id. `None` = looked up from `subject`; give it for a person not there yet, or no more.
     pub external_id: Option<String>,
     /// Best similarity seen.
     pub score: Option<Score>,
@@ -142,6 +142,12 @@ impl NewEvent {
     #[must_use]
     pub fn about(self, subject: SubjectId) -> Self {
         Self { subject: Some(subject), ..self }
+    }
+
+    /// The same about a person who is not there yet, or no more.
+    #[must_use]
+    pub fn about_id(self, external_id: impl Into<String>) -> Self {
+        Self { external_id: Some(external_id.into()), ..self }
     }
 
     /// The same with a cause.
@@ -347,7 +353,8 @@ pub(crate) fn for_each(
 /// Writes an event at the end of the journal. A person who has gone meanwhile is no reason to lose the event.
 pub(crate) fn append(db: &Connection, new: &NewEvent) -> Result<Seq, Fault> {
     new.check()?;
-    let subject = new.subject.map(|id| find(db, Key::Id(id))).transpose()?.flatten();
+    let key = new.subject.map(Key::Id).or(new.external_id.as_deref().map(Key::External));
+    let subject = key.map(|key| find(db, key)).transpose()?.flatten();
     let external_id = new.external_id.as_ref().or(subject.as_ref().map(|s| &s.external_id));
     insert(
         db,

@@ -3,6 +3,7 @@
 mod indices;
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -46,7 +47,34 @@ pub struct Gallery {
     db: Connection,
     path: PathBuf,
     access: Access,
+    /// Goes into the journal with the next change, or not at all.
+    note: Option<NewEvent>,
     pub(crate) indices: RefCell<Indices>,
+}
+
+/// A gallery whose next change is written together with an event: [`Gallery::noting`].
+#[derive(Debug)]
+pub struct Noting<'a>(&'a mut Gallery);
+
+impl Deref for Noting<'_> {
+    type Target = Gallery;
+
+    fn deref(&self) -> &Gallery {
+        self.0
+    }
+}
+
+impl DerefMut for Noting<'_> {
+    fn deref_mut(&mut self) -> &mut Gallery {
+        self.0
+    }
+}
+
+impl Drop for Noting<'_> {
+    /// A change that was refused before it began takes its event with it.
+    fn drop(&mut self) {
+        self.0.note = None;
+    }
 }
 
 impl std::fmt::Debug for Gallery {
@@ -83,7 +111,7 @@ impl Gallery {
     fn new(path: &Path, access: Access, options: &Options) -> Result<Self, GalleryError> {
         let db = file::open(path, access, options)?;
         let indices = RefCell::new(Indices::new(&db).map_err(|fault| fault.at(path))?);
-        Ok(Self { db, path: path.to_owned(), access, indices })
+        Ok(Self { db, path: path.to_owned(), access, note: None, indices })
     }
 
     /// The file.
@@ -233,6 +261,13 @@ impl Gallery {
         self.write(|tx, _| event::append(tx, new))
     }
 
+    /// For one change: `gallery.noting(event).enrol(..)` writes the change and its event in one transaction, both or
+    /// neither. The event may name its subject by the external id alone, for a subject that the change brings.
+    pub fn noting(&mut self, event: NewEvent) -> Noting<'_> {
+        self.note = Some(event);
+        Noting(self)
+    }
+
     /// The events that pass the filter, in its order. A long journal is best read page by page, with `limit` and
     /// `after`.
     pub fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, GalleryError> {
@@ -272,7 +307,8 @@ impl Gallery {
         &mut self,
         work: impl FnOnce(&Transaction<'_>, &mut Indices) -> Result<T, Fault>,
     ) -> Result<T, GalleryError> {
-        let Self { db, path, access, indices } = self;
+        let Self { db, path, access, note, indices } = self;
+        let note = note.take();
         if *access == Access::Read {
             let why = "it was opened for reading alone".to_owned();
             return Err(GalleryError::ReadOnly { path: path.clone(), why });
@@ -280,6 +316,9 @@ impl Gallery {
         let all = || {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let out = work(&tx, indices.get_mut())?;
+            if let Some(event) = &note {
+                event::append(&tx, event)?;
+            }
             tx.commit()?; // rolled back by the drop if it fails
             Ok(out)
         };

@@ -39,7 +39,7 @@ pub use enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Enrolment, Existing, S
 pub use error::{GalleryError, Remedy};
 pub use event::{Event, EventFilter, EventKind, EventRow, NewEvent, Order, Seq};
 pub use file::{Check, Options};
-pub use gallery::{Contents, Gallery, Refresh};
+pub use gallery::{Contents, Gallery, Noting, Refresh};
 pub use score::{Score, Threshold, VectorError, cosine};
 pub use search::{Candidate, Candidates, Index};
 pub use subject::{NewSubject, Standing, Subject, SubjectId};

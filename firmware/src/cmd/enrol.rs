@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use limen_gallery_db::GalleryError;
@@ -119,14 +119,13 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     (subject.valid_from, subject.valid_until) = (args.valid_from, args.valid_until);
     subject.consent = args.consent.then(Timestamp::now);
     let model = recogniser.model.clone();
-    let enrolment = match recogniser.gallery.enrol(&subject, &model, &samples, &policy) {
+    let mut event = NewEvent::new(Timestamp::now(), EventKind::Enrolled).about_id(&args.id);
+    event.model = Some(model.clone());
+    let enrolment = match recogniser.gallery.noting(event).enrol(&subject, &model, &samples, &policy) {
         Ok(enrolment) => enrolment,
         Err(GalleryError::Enrolment(refusal)) => return Ok(say_refused(args, &refusal, &refused)),
         Err(e) => return Err(e.into()),
     };
-    let mut event = NewEvent::new(Timestamp::now(), EventKind::Enrolled).about(enrolment.subject.id);
-    event.model = Some(model);
-    recogniser.gallery.append(&event).context("the enrolment is stored, its journal line is not")?;
     let dropped: Vec<(String, String)> =
         enrolment.dropped.iter().map(|d| (d.source.clone(), d.fault.to_string())).collect();
     if args.json {

@@ -140,8 +140,8 @@ pub fn run(command: &Command) -> Result<Exit> {
                 OnExistingArg::Replace => OnExisting::Replace,
             };
             let mut gallery = Gallery::open(&file.path()?)?;
-            let report = gallery.import(from, existing)?;
-            gallery.append(&NewEvent::new(Timestamp::now(), EventKind::Imported))?;
+            let event = NewEvent::new(Timestamp::now(), EventKind::Imported);
+            let report = gallery.noting(event).import(from, existing)?;
             crate::say!(
                 "{}: {} people added, {} replaced, {} left as they were; {} templates, {} events",
                 shown(from),
@@ -248,12 +248,12 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
 fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
     let mut gallery = Gallery::open(&file.path()?)?;
     let subject = find(&gallery, id)?;
-    gallery.set_standing(subject.id, standing)?;
     let kind = match standing {
         Standing::Suspended => EventKind::Suspended,
         Standing::Active => EventKind::Resumed,
     };
-    gallery.append(&NewEvent::new(Timestamp::now(), kind).about(subject.id))?;
+    let event = NewEvent::new(Timestamp::now(), kind).about(subject.id);
+    gallery.noting(event).set_standing(subject.id, standing)?;
     crate::say!("{id} is {} now", word(standing));
     Ok(Exit::Yes)
 }
@@ -263,10 +263,8 @@ fn remove(file: &File, ids: &[String]) -> Result<Exit> {
     // All or nobody: a mistyped id must not leave half the list removed.
     let subjects = ids.iter().map(|id| find(&gallery, id)).collect::<Result<Vec<_>>>()?;
     for s in subjects {
-        let mut event = NewEvent::new(Timestamp::now(), EventKind::Removed);
-        event.external_id = Some(s.external_id.clone());
-        gallery.remove_subject(s.id)?;
-        gallery.append(&event)?;
+        let event = NewEvent::new(Timestamp::now(), EventKind::Removed).about_id(&s.external_id);
+        gallery.noting(event).remove_subject(s.id)?;
         crate::say!("{} removed", s.external_id);
     }
     Ok(Exit::Yes)

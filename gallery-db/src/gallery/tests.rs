@@ -168,6 +168,51 @@ fn changes_of_another_program_are_noticed() {
 }
 
 #[test]
+fn a_change_and_its_event_are_written_together_or_not_at_all() {
+    let (_folder, path) = room();
+    let mut gallery = Gallery::open(&path).unwrap();
+    let note = |kind| NewEvent::new(Timestamp::UNIX_EPOCH, kind).about_id("A");
+    let policy = EnrolPolicy::default();
+    let new = NewSubject::new("A", "Anna");
+    let samples = [sample(face(0))];
+
+    // The event is refused, and with it the change.
+    let error =
+        gallery.noting(note(EventKind::Enrolled).because("No")).enrol(&new, &model(), &samples, &policy);
+    assert!(matches!(error, Err(GalleryError::Invalid { field: "reason", .. })), "{error:?}");
+    assert_eq!((gallery.contents().unwrap().subjects, best(&gallery, &face(0))), (0, None));
+
+    let a = gallery
+        .noting(note(EventKind::Enrolled))
+        .enrol(&new, &model(), &samples, &policy)
+        .unwrap()
+        .subject
+        .id;
+    // The change is refused, and with it the event: in the transaction, and before it begins.
+    gallery.noting(note(EventKind::Enrolled)).enrol(&new, &model(), &samples, &policy).unwrap_err();
+    gallery.noting(note(EventKind::Changed)).add_subject(&NewSubject::new("a b", "x")).unwrap_err();
+    gallery.set_standing(a, Standing::Suspended).unwrap();
+    gallery.noting(note(EventKind::Removed)).remove_subject(a).unwrap();
+
+    let events = gallery.events(&EventFilter::default()).unwrap();
+    let told: Vec<_> = events.iter().map(|e| (e.kind, e.external_id.as_deref())).collect();
+    assert_eq!(told, [(EventKind::Enrolled, Some("A")), (EventKind::Removed, Some("A"))]);
+}
+
+#[test]
+fn an_event_finds_its_subject_by_either_key() {
+    let (_folder, path) = room();
+    let mut gallery = Gallery::open(&path).unwrap();
+    let a = enrol(&mut gallery, "A", face(0));
+    let event = NewEvent::new(Timestamp::UNIX_EPOCH, EventKind::Denied);
+    gallery.append(&event.clone().about(a)).unwrap();
+    gallery.append(&event.about_id("A")).unwrap();
+    for e in gallery.events(&EventFilter::default()).unwrap() {
+        assert_eq!((e.subject, e.external_id.as_deref()), (Some(a), Some("A")));
+    }
+}
+
+#[test]
 fn events_stay_when_the_person_goes() {
     let (_folder, path) = room();
     let mut gallery = Gallery::open(&path).unwrap();
