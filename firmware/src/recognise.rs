@@ -95,17 +95,9 @@ impl Recogniser {
         }
         let manifest = Manifest::load(&config.models.folder)?;
         let selection = manifest.select(config.embedder())?;
-        let rate = config.decision.false_match_rate;
         let threshold = if config.decision.threshold == 0.0 {
-            let point = selection.threshold(rate).with_context(|| {
-                format!(
-                    "{}: model {:?} has no threshold for a false match rate of {rate} or less; take a higher \
-                     decision.false_match_rate, set decision.threshold, or run `limen-train calibrate`",
-                    manifest.path().display(),
-                    selection.embedder.id
-                )
-            })?;
-            point.threshold
+            let point = selection.threshold(config.decision.false_match_rate);
+            point.context("decision.false_match_rate cannot be met")?.threshold
         } else {
             config.decision.threshold
         };

@@ -3,6 +3,7 @@
 //! A face continues a track when it stands where the track last was and looks like it. Where both say different
 //! things a new track begins: two people who change places between frames are never fused into one probe.
 
+use limen_gallery_db::score::{cosine, unit};
 use limen_models::embed::Embedding;
 use limen_models::geometry::BBox;
 use limen_models::pipeline::Face;
@@ -71,12 +72,7 @@ fn fuse(samples: &[(f32, Embedding)]) -> Option<Vec<f32>> {
         let weight = quality.clamp(0.05, 1.0);
         sum.iter_mut().zip(sample.values()).for_each(|(s, v)| *s += weight * v);
     }
-    let norm = sum.iter().map(|v| v * v).sum::<f32>().sqrt();
-    if norm.is_nan() || norm < 1e-6 {
-        return None;
-    }
-    sum.iter_mut().for_each(|v| *v /= norm);
-    Some(sum)
+    unit(&mut sum).is_ok().then_some(sum)
 }
 
 /// All people in front of the camera.
@@ -136,9 +132,7 @@ impl Tracker {
     /// The free track that `face` continues: best overlap among those it does not contradict.
     fn continues(&self, face: &Face, taken: &[bool]) -> Option<usize> {
         let alike = |t: &Track| match (&face.embedding, t.probe()) {
-            (Some(e), Some(p)) => {
-                limen_gallery_db::score::cosine(e.values(), p).value() >= self.settings.min_likeness
-            }
+            (Some(e), Some(p)) => cosine(e.values(), p).value() >= self.settings.min_likeness,
             // Nothing to compare yet: the place alone decides, and nothing is fused until there is.
             _ => true,
         };

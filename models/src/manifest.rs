@@ -2,6 +2,8 @@
 //!
 //! Preprocessing is data here and never code: a model whose preprocessing is unknown is refused.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -203,6 +205,7 @@ pub struct Manifest {
 /// The entries one recognition pipeline needs.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
+    manifest: &'a Manifest,
     /// Proposal, refinement and output network.
     pub cascade: [&'a ModelEntry; 3],
     /// The embedder.
@@ -329,7 +332,7 @@ impl Manifest {
                 format!("is {:?}, an embedder is needed here", embedder.kind.word()),
             ));
         }
-        Ok(Selection { cascade, embedder })
+        Ok(Selection { manifest: self, cascade, embedder })
     }
 
     /// Reads the file of `entry` and compares its hash.
@@ -351,73 +354,6 @@ impl Manifest {
     fn field(&self, entry: &ModelEntry, field: &'static str, why: String) -> ModelError {
         ModelError::Field { path: self.path(), model: entry.id.clone(), field, why }
     }
-
-    fn check(&self, m: &ModelEntry) -> Result<(), ModelError> {
-        let bad = |field, why: &str| Err(self.field(m, field, why.into()));
-        let plain = |s: &str| {
-            !s.is_empty()
-                && s.len() <= 100
-                && !s.starts_with('.')
-                && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
-        };
-        if !plain(&m.id) {
-            return bad("id", "letters, digits, '-', '_', '.' and '+' only, at most 100");
-        }
-        if !plain(&m.file) {
-            return bad("file", "a plain file name beside the manifest: no folders, no spaces");
-        }
-        if m.sha256.len() != 64 || !m.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
-            return bad("sha256", "64 lower-case hexadecimal digits (sha256sum FILE prints them)");
-        }
-        if m.licence.trim().is_empty() {
-            return bad("licence", "empty; say under which terms the file may be used");
-        }
-        if !(m.input.scale.is_finite() && m.input.scale > 0.0 && m.input.offset.is_finite()) {
-            return bad("input.scale", "scale must be above 0 and offset finite, as in 0.0078125 and 127.5");
-        }
-        let side = match m.kind {
-            Kind::MtcnnP => Some(12),
-            Kind::MtcnnR => Some(24),
-            Kind::MtcnnO => Some(48),
-            Kind::Embedder => None,
-        };
-        match side {
-            Some(s) if (m.input.width, m.input.height) != (s, s) => {
-                return Err(self.field(m, "input.width", format!("a {} takes {s}x{s}", m.kind.word())));
-            }
-            None if !(32..=512).contains(&m.input.width) || !(32..=512).contains(&m.input.height) => {
-                return bad("input.width", "an embedder's input is 32 to 512 px a side");
-            }
-            _ => {}
-        }
-        match (m.kind, &m.alignment, &m.embedding) {
-            (Kind::Embedder, Some(a), Some(e)) => {
-                let (w, h) = (m.input.width as f32, m.input.height as f32);
-                let inside = |p: &[f32; 2]| (0.0..w).contains(&p[0]) && (0.0..h).contains(&p[1]);
-                if !a.points.iter().all(inside) {
-                    return bad("alignment.points", "all five must lie inside input.width x input.height");
-                }
-                if !(16..=4096).contains(&e.length) {
-                    return bad("embedding.length", "16 to 4096");
-                }
-            }
-            (Kind::Embedder, None, _) => {
-                return bad("alignment", "missing; an embedder must say where the landmarks lie");
-            }
-            (Kind::Embedder, _, None) => {
-                return bad("embedding", "missing; an embedder must give its length and mirror rule");
-            }
-            (_, None, None) => {}
-            _ => return bad("alignment", "only embedders have alignment and embedding"),
-        }
-        for p in &m.operating_points {
-            if !(p.fmr > 0.0 && p.fmr < 1.0 && (-1.0..=1.0).contains(&p.threshold)) {
-                return bad("operating_points", "fmr lies between 0 and 1, threshold between -1 and 1");
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Selection<'_> {
@@ -436,13 +372,17 @@ impl Selection<'_> {
     }
 
     /// The threshold for a false match rate of at most `fmr` per comparison: the largest listed rate that is not
-    /// above it, `None` when the manifest has no such point.
-    pub fn threshold(&self, fmr: f64) -> Option<&OperatingPoint> {
-        self.embedder
-            .operating_points
-            .iter()
-            .filter(|p| p.fmr <= fmr * (1.0 + 1e-9))
-            .max_by(|a, b| a.fmr.total_cmp(&b.fmr))
+    /// above it. Errors with [`ModelError::Missing`] when the manifest has no such point.
+    pub fn threshold(&self, fmr: f64) -> Result<&OperatingPoint, ModelError> {
+        let points = self.embedder.operating_points.iter().filter(|p| p.fmr <= fmr * (1.0 + 1e-9));
+        points.max_by(|a, b| a.fmr.total_cmp(&b.fmr)).ok_or_else(|| ModelError::Missing {
+            path: self.manifest.path(),
+            why: format!(
+                "model {:?} has no threshold for a false match rate of {fmr} or less; take a higher rate, give a \
+                 threshold, or run `limen-train calibrate`",
+                self.embedder.id
+            ),
+        })
     }
 }
 
@@ -456,126 +396,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(kind: Kind, side: usize) -> ModelEntry {
-        ModelEntry {
-            id: kind.word().into(),
-            kind,
-            file: format!("{}.onnx", kind.word()),
-            sha256: "0".repeat(64),
-            licence: "MIT".into(),
-            source: "test".into(),
-            input: Input::sphereface(side, side, Colour::Rgb),
-            alignment: None,
-            embedding: None,
-            operating_points: vec![],
-        }
-    }
-
-    fn full() -> Manifest {
-        let mut m = Manifest::empty(Path::new("models"));
-        m.put(entry(Kind::MtcnnP, 12)).unwrap();
-        m.put(entry(Kind::MtcnnR, 24)).unwrap();
-        m.put(entry(Kind::MtcnnO, 48)).unwrap();
-        let mut e = entry(Kind::Embedder, 96);
-        e.input = Input::sphereface(96, 112, Colour::Bgr);
-        e.alignment = Some(Alignment::SPHEREFACE_112X96);
-        e.embedding = Some(EmbeddingSpec { length: 128, mirror: Mirror::Sum });
-        let point = |fmr, threshold| OperatingPoint {
-            fmr,
-            threshold,
-            impostor_pairs: 1_000_000,
-            evidence: "t".into(),
-        };
-        e.operating_points = vec![point(1e-2, 0.2), point(1e-3, 0.3), point(1e-4, 0.4)];
-        m.put(e).unwrap();
-        m
-    }
-
-    #[test]
-    fn what_is_written_reads_back_the_same() {
-        let m = full();
-        let again = Manifest::parse(Path::new("models"), &m.to_toml().unwrap()).unwrap();
-        assert_eq!(m.models(), again.models());
-        assert_eq!(m.select(None).unwrap().model_id(), again.select(None).unwrap().model_id());
-    }
-
-    #[test]
-    fn a_threshold_is_named_by_its_false_match_rate() {
-        let m = full();
-        let s = m.select(None).unwrap();
-        assert_eq!(s.threshold(1e-3).unwrap().threshold, 0.3);
-        assert_eq!(s.threshold(5e-3).unwrap().threshold, 0.3, "never a laxer point than asked for");
-        assert!(s.threshold(1e-5).is_none());
-    }
-
-    #[test]
-    fn the_model_id_follows_every_change_of_the_way_from_frame_to_embedding() {
-        let base = full().select(None).unwrap().model_id();
-        let change = |f: &dyn Fn(&mut ModelEntry), i: usize| {
-            let mut m = full();
-            f(&mut m.models[i]);
-            m.select(None).unwrap().model_id()
-        };
-        assert_ne!(base, change(&|m| m.sha256 = "1".repeat(64), 0), "another detector");
-        assert_ne!(base, change(&|m| m.input.colour = Colour::Rgb, 3), "another colour order");
-        assert_ne!(base, change(&|m| m.embedding.as_mut().unwrap().mirror = Mirror::None, 3));
-        assert_eq!(base, change(&|m| m.operating_points.clear(), 3), "thresholds change no embedding");
-    }
-
-    #[test]
-    fn each_bad_field_is_named() {
-        let bad = |field: &str, f: &dyn Fn(&mut ModelEntry)| {
-            let mut e = full().models[3].clone();
-            f(&mut e);
-            let err = full().put(e).unwrap_err();
-            assert!(err.to_string().contains(&format!("field {field}")), "{field}: {err}");
-        };
-        bad("id", &|m| m.id = "a b".into());
-        bad("file", &|m| m.file = "../x.onnx".into());
-        bad("sha256", &|m| m.sha256 = "xyz".into());
-        bad("licence", &|m| m.licence = " ".into());
-        bad("input.scale", &|m| m.input.scale = 0.0);
-        bad("input.width", &|m| m.input.width = 9000);
-        bad("alignment", &|m| m.alignment = None);
-        bad("alignment.points", &|m| m.alignment.as_mut().unwrap().points[0] = [500.0, 1.0]);
-        bad("embedding", &|m| m.embedding = None);
-        bad("embedding.length", &|m| m.embedding.as_mut().unwrap().length = 3);
-        bad("operating_points", &|m| m.operating_points[0].fmr = 2.0);
-        let mut p = full().models[0].clone();
-        p.input.width = 13;
-        assert!(full().put(p).unwrap_err().to_string().contains("field input.width"));
-    }
-
-    #[test]
-    fn unknown_preprocessing_and_unknown_fields_are_refused() {
-        let text = full().to_toml().unwrap();
-        let parse = |t: String| Manifest::parse(Path::new("models"), &t).unwrap_err().to_string();
-        assert!(parse(text.replacen("\"rgb\"", "\"yuv\"", 1)).contains("yuv"));
-        assert!(parse(text.replacen("\"nchw\"", "\"nhwc\"", 1)).contains("nhwc"));
-        assert!(parse(text.replacen("licence", "license", 1)).contains("license"));
-        assert!(parse(text.replacen("format = 1", "format = 2", 1)).contains("update Limen"));
-        let twice = text.replace("id = \"mtcnn-r\"", "id = \"mtcnn-p\"");
-        assert!(parse(twice).contains("stands twice"));
-    }
-
-    #[test]
-    fn a_file_that_was_changed_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("mtcnn-p.onnx"), b"not what was imported").unwrap();
-        let m = Manifest { folder: dir.path().to_owned(), ..full() };
-        let e = m.read(&m.models[0]).unwrap_err();
-        assert!(matches!(e, ModelError::Hash { .. }));
-        assert!(e.to_string().contains("mtcnn-p.onnx") && e.to_string().contains("sha256"));
-    }
-
-    #[test]
-    fn a_missing_kind_says_how_to_add_it() {
-        let mut m = full();
-        m.models.remove(1);
-        let e = m.select(None).unwrap_err().to_string();
-        assert!(e.contains("mtcnn-r") && e.contains("limen-train import"), "{e}");
-    }
-}
+mod tests;

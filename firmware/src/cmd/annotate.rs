@@ -76,14 +76,7 @@ pub fn run(args: &Annotate) -> Result<Exit> {
     let selection = manifest.select(args.embedder.as_deref())?;
     let threshold = match args.threshold {
         Some(t) => t,
-        None => match selection.threshold(args.fmr) {
-            Some(point) => point.threshold,
-            None => bail!(
-                "{}: no threshold for FMR {}; give --threshold or run `limen-train calibrate`",
-                manifest.path().display(),
-                args.fmr
-            ),
-        },
+        None => selection.threshold(args.fmr)?.threshold,
     };
     let settings = limen_models::detect::mtcnn::Settings::door();
     let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?;

@@ -208,18 +208,7 @@ fn identify(common: &Common, split: &Split, threshold: Option<f32>, fmr: f64) ->
     let selection = manifest.select(common.embedder.as_deref())?;
     let threshold = match threshold {
         Some(t) => t,
-        None => {
-            selection
-                .threshold(fmr)
-                .with_context(|| {
-                    format!(
-                        "{}: model {:?} has no threshold for FMR {fmr}; run `limen-train calibrate` or give --threshold",
-                        manifest.path().display(),
-                        selection.embedder.id
-                    )
-                })?
-                .threshold
-        }
+        None => selection.threshold(fmr)?.threshold,
     };
     let fusion = selection.embedder.embedding.map_or(Fusion::Single, |e| Fusion::from(e.mirror));
     let gallery_paths: Vec<PathBuf> = split.gallery.iter().map(|(_, p)| p.clone()).collect();
