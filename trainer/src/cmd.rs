@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 pub mod calibrate;
+pub mod describe;
 pub mod detect;
 pub mod eval;
 pub mod import;

@@ -271,6 +271,11 @@ impl Network {
         &self.nodes
     }
 
+    /// The nodes, for new weights of the old shapes.
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
     /// Appends a node and returns what it makes. Whether it fits is asked by [`Network::check`].
     pub fn push(&mut self, name: impl Into<String>, op: Op, inputs: &[ValueId]) -> ValueId {
         self.nodes.push(Node { name: name.into(), op, inputs: inputs.to_vec() });

@@ -1,7 +1,9 @@
 //! From pictures to a model the firmware can run: import, measurement, thresholds.
 
+pub mod backbone;
 pub mod cmd;
 pub mod dataset;
+pub mod engine;
 pub mod evaluate;
 pub mod export;
 pub mod graph;

@@ -19,6 +19,8 @@ enum Command {
     Import(cmd::import::Import),
     /// Estimate score thresholds per false match rate and write them to the manifest
     Calibrate(cmd::calibrate::Calibrate),
+    /// Show a network layer by layer, as a table and drawn
+    Describe(cmd::describe::Describe),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
     /// Measure a model
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Import(args) => cmd::import::run(&args),
         Command::Calibrate(args) => cmd::calibrate::run(&args),
+        Command::Describe(args) => cmd::describe::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };

@@ -1,6 +1,6 @@
 //! How big a network is: weights to store, multiplications to do.
 
-use super::{GraphError, InputShape, Network, Op, Shape};
+use super::{GraphError, InputShape, Network, Node, Op, Shape};
 
 /// Size of a network for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,19 +17,27 @@ impl Network {
     /// # Errors
     /// When a layer does not fit, or a length of `input` is free.
     pub fn counts(&self, input: InputShape) -> Result<Counts, GraphError> {
+        let add = |a: Counts, b: Counts| Counts { parameters: a.parameters + b.parameters, macs: a.macs + b.macs };
+        Ok(self.counts_by_layer(input)?.into_iter().fold(Counts { parameters: 0, macs: 0 }, add))
+    }
+
+    /// The same, one a node.
+    ///
+    /// # Errors
+    /// As [`Network::counts`].
+    pub fn counts_by_layer(&self, input: InputShape) -> Result<Vec<Counts>, GraphError> {
         let shapes = self.shapes_for(input)?;
-        let mut counts = Counts { parameters: 0, macs: 0 };
-        for (node, shape) in self.nodes().iter().zip(&shapes[1..]) {
-            counts.parameters += parameters(&node.op);
-            counts.macs += macs(&node.op, *shape).ok_or_else(|| GraphError::Input {
+        let count = |(node, shape): (&Node, &Shape)| {
+            let macs = macs(&node.op, *shape).ok_or_else(|| GraphError::Input {
                 network: self.name.clone(),
                 what: format!(
                     "multiplications of layer `{}` can be counted for a fixed size only",
                     node.name
                 ),
             })?;
-        }
-        Ok(counts)
+            Ok(Counts { parameters: parameters(&node.op), macs })
+        };
+        self.nodes().iter().zip(&shapes[1..]).map(count).collect()
     }
 }
 
