@@ -1,10 +1,16 @@
 //! The commands, one a file.
 
+pub mod bench_loader;
+pub mod cache;
 pub mod calibrate;
 pub mod describe;
+pub mod check;
+pub mod data;
 pub mod detect;
 pub mod eval;
 pub mod import;
+pub mod list;
+pub mod preprocess;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

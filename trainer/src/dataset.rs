@@ -1,4 +1,20 @@
-//! Pictures on disk: `identity/image` folders and LFW's pair list.
+//! Pictures on disk: sets to train on, what is done to them on the way, and LFW's pair list.
+
+pub mod augment;
+pub mod cache;
+pub mod crop;
+pub mod decode;
+pub mod dice;
+pub mod exclude;
+pub mod index;
+pub mod loader;
+pub mod order;
+pub mod parallel;
+pub mod prepare;
+pub mod set;
+pub mod source;
+pub mod split;
+pub mod survey;
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +64,7 @@ fn is_image(path: &Path) -> bool {
 }
 
 /// Are both pictures of one person?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
     /// Genuine.
     Same,

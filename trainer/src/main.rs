@@ -23,6 +23,16 @@ enum Command {
     Describe(cmd::describe::Describe),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
+    /// Print paths and labels of a set
+    List(cmd::list::List),
+    /// Turn photographs into aligned crops
+    Preprocess(cmd::preprocess::Preprocess),
+    /// Look for pictures and identities that are unfit to train on
+    Check(cmd::check::Check),
+    /// Write a set's crops as raw pixels into one file
+    Cache(cmd::cache::Cache),
+    /// Measure how fast samples are loaded
+    BenchLoader(cmd::bench_loader::BenchLoader),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -34,6 +44,11 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => cmd::calibrate::run(&args),
         Command::Describe(args) => cmd::describe::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
+        Command::List(args) => cmd::list::run(&args),
+        Command::Preprocess(args) => cmd::preprocess::run(&args),
+        Command::Check(args) => cmd::check::run(&args),
+        Command::Cache(args) => cmd::cache::run(&args),
+        Command::BenchLoader(args) => cmd::bench_loader::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
     match result {
