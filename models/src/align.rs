@@ -203,6 +203,8 @@ mod tests {
         let [a, b, c, d, e] = l.0;
         assert_eq!(Similarity::fit(&[b, a, c, e, d], &template()).unwrap_err(), AlignError::Reflected);
         assert_eq!(Similarity::fit(&[a; 5], &template()).unwrap_err(), AlignError::Degenerate);
+        // A target without extent: no scale is the best one.
+        assert_eq!(Similarity::fit(&l.0, &[a; 5]).unwrap_err(), AlignError::Degenerate);
         let nan = Point::new(f32::NAN, 0.0);
         assert_eq!(Similarity::fit(&[nan; 5], &template()).unwrap_err(), AlignError::Degenerate);
     }
@@ -216,6 +218,22 @@ mod tests {
         let face = Aligner::new(96, 112, template()).align(im.view(), &Landmarks(template())).unwrap();
         assert_eq!(face.crop.data(), im.data());
         assert_eq!(face.outside, 0.0);
+    }
+
+    #[test]
+    fn a_lying_face_is_turned_upright() {
+        let mut im = RgbImage::filled(140, 130, [0; 3]).unwrap();
+        for (i, v) in im.data_mut().iter_mut().enumerate() {
+            *v = (i * 7 % 251) as u8;
+        }
+        // A quarter turn: what belongs at (x, y) of the crop lies at (121 - y, x + 20) of the frame.
+        let lying = template().map(|p| Point::new(121.0 - p.y, p.x + 20.0));
+        let face = Aligner::new(96, 112, template()).align(im.view(), &Landmarks(lying)).unwrap();
+        for (x, y) in [(3, 5), (90, 7), (10, 100), (48, 56)] {
+            let (got, want) = (face.crop.pixel(x, y), im.view().pixel(121 - y, x + 20));
+            // The fit's last bit may move a sample by a thousandth of a pixel.
+            assert!(got.iter().zip(want).all(|(g, w)| g.abs_diff(w) <= 1), "({x}, {y}): {got:?} {want:?}");
+        }
     }
 
     #[test]
