@@ -10,6 +10,7 @@ pub mod detect;
 pub mod eval;
 pub mod import;
 pub mod list;
+pub mod overlap;
 pub mod preprocess;
 
 /// Writes a line for [`crate::say!`].

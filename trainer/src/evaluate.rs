@@ -4,3 +4,4 @@ pub mod calibrate;
 pub mod extract;
 pub mod lfw;
 pub mod open_set;
+pub mod overlap;

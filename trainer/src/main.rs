@@ -29,6 +29,8 @@ enum Command {
     Preprocess(cmd::preprocess::Preprocess),
     /// Look for pictures and identities that are unfit to train on
     Check(cmd::check::Check),
+    /// Find identities of one set in another
+    Overlap(cmd::overlap::Overlap),
     /// Write a set's crops as raw pixels into one file
     Cache(cmd::cache::Cache),
     /// Measure how fast samples are loaded
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::List(args) => cmd::list::run(&args),
         Command::Preprocess(args) => cmd::preprocess::run(&args),
         Command::Check(args) => cmd::check::run(&args),
+        Command::Overlap(args) => cmd::overlap::run(&args),
         Command::Cache(args) => cmd::cache::run(&args),
         Command::BenchLoader(args) => cmd::bench_loader::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),

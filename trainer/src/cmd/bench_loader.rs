@@ -68,18 +68,20 @@ pub fn run(args: &BenchLoader) -> Result<()> {
     let crops = (set.crops().width, set.crops().height);
     let mut loader = Loader::new(Arc::new(set), config)?;
     loader.next_batch()?;
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     let mut samples = 0;
     while let Some(batch) = loader.next_batch()? {
         samples += batch.len();
     }
     let seconds = began.elapsed().as_secs_f64();
     let rate = samples as f64 / seconds;
+    // What a busy machine does not change: how much work a sample is.
+    let per_cpu_second = cpu_seconds().zip(cpu).map(|(now, then)| samples as f64 / (now - then).max(0.01));
     if args.json {
         crate::say!(
             "{}",
-            json!({ "samples": samples, "seconds": seconds, "per_second": rate, "workers": args.workers,
-                    "width": crops.0, "height": crops.1, "augment": args.augment })
+            json!({ "samples": samples, "seconds": seconds, "per_second": rate, "per_cpu_second": per_cpu_second,
+                    "workers": args.workers, "width": crops.0, "height": crops.1, "augment": args.augment })
         );
     } else {
         crate::say!(
@@ -88,6 +90,18 @@ pub fn run(args: &BenchLoader) -> Result<()> {
             crops.1,
             args.workers
         );
+        if let Some(per_cpu_second) = per_cpu_second {
+            crate::say!("{per_cpu_second:.0} samples per second of processor time");
+        }
     }
     Ok(())
+}
+
+/// Processor time of this program so far, all threads, s. Linux counts it in hundredths (`/proc/self/stat`, fields
+/// utime and stime, behind the name in brackets).
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<f64>().ok();
+    Some((next()? + next()?) / 100.0)
 }

@@ -15,6 +15,7 @@ pub struct Data {
     /// Folder of identity folders, folder of tar shards, tar shards, list file or raw cache
     #[arg(required = true, value_name = "DATA")]
     pub data: Vec<PathBuf>,
+    /// Who is left out.
     #[command(flatten)]
     pub without: Without,
 }
