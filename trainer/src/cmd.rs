@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod detect;
 pub mod eval;
+pub mod extract;
 pub mod import;
 
 /// Writes a line for [`crate::say!`].

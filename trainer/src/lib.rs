@@ -4,5 +4,8 @@ pub mod cmd;
 pub mod dataset;
 pub mod evaluate;
 pub mod export;
+pub mod file;
 pub mod graph;
 pub mod import;
+pub mod metrics;
+pub mod plot;

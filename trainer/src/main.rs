@@ -21,6 +21,8 @@ enum Command {
     Calibrate(cmd::calibrate::Calibrate),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
+    /// Features of a folder of pictures, to a file that `eval` takes
+    Extract(cmd::extract::Extract),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Import(args) => cmd::import::run(&args),
         Command::Calibrate(args) => cmd::calibrate::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
+        Command::Extract(args) => cmd::extract::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
     match result {
