@@ -8,6 +8,7 @@ pub mod check;
 pub mod data;
 pub mod detect;
 pub mod eval;
+pub mod extract;
 pub mod import;
 pub mod list;
 pub mod overlap;

@@ -6,5 +6,8 @@ pub mod dataset;
 pub mod engine;
 pub mod evaluate;
 pub mod export;
+pub mod file;
 pub mod graph;
 pub mod import;
+pub mod metrics;
+pub mod plot;

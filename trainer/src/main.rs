@@ -35,6 +35,8 @@ enum Command {
     Cache(cmd::cache::Cache),
     /// Measure how fast samples are loaded
     BenchLoader(cmd::bench_loader::BenchLoader),
+    /// Features of a folder of pictures, to a file that `eval` takes
+    Extract(cmd::extract::Extract),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Overlap(args) => cmd::overlap::run(&args),
         Command::Cache(args) => cmd::cache::run(&args),
         Command::BenchLoader(args) => cmd::bench_loader::run(&args),
+        Command::Extract(args) => cmd::extract::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
     match result {

@@ -2,6 +2,8 @@
 
 use limen_gallery_db::score::cosine;
 
+use crate::evaluate::rates;
+
 /// A threshold and the evidence for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
@@ -40,16 +42,8 @@ impl Scores {
     /// The threshold for `fmr`; `None` where the pairs cannot carry it: with fewer than 3/fmr impostor pairs even
     /// zero errors would not bound the rate (rule of three, 95 %).
     pub fn point(&self, fmr: f64) -> Option<Point> {
-        let n = self.impostor.len();
-        if (n as f64) < 3.0 / fmr {
-            return None;
-        }
-        let allowed = (fmr * n as f64).floor() as usize;
-        // The best impostor that must stay out; the threshold lies just above it.
-        let out = *self.impostor.get(n.checked_sub(allowed + 1)?)?;
-        let threshold = out.next_up().min(1.0);
-        let below = self.genuine.partition_point(|s| *s < threshold);
-        let fnmr = (!self.genuine.is_empty()).then(|| below as f64 / self.genuine.len() as f64);
+        let threshold = rates::threshold(&self.impostor, fmr)?;
+        let fnmr = rates::at(&self.genuine, &self.impostor, fmr, threshold).fnmr();
         Some(Point { fmr, threshold, fnmr })
     }
 }

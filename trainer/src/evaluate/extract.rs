@@ -1,15 +1,17 @@
 //! Pictures to raw features, several at a time; what cannot be used is listed and never dropped in silence.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+use limen_models::align::{AlignedFace, Aligner};
 use limen_models::error::ModelError;
 use limen_models::geometry::{Detection, Point};
 use limen_models::image::RgbImage;
 use limen_models::photo;
 use limen_models::pipeline::Pipeline;
+
+use crate::evaluate::parallel;
 
 /// The network's outputs for one face and for its mirror image, neither normalised.
 #[derive(Clone)]
@@ -23,7 +25,12 @@ pub struct Feature {
 /// What became of one picture.
 pub enum Outcome {
     /// A face was found and embedded.
-    Feature(Feature),
+    Found {
+        /// What the network gave.
+        feature: Feature,
+        /// Where the face is; none for a picture that was aligned already.
+        face: Option<Detection>,
+    },
     /// No usable face (failure to acquire), with the reason.
     Failed(String),
 }
@@ -32,10 +39,21 @@ impl Outcome {
     /// The feature, if there is one.
     pub fn feature(&self) -> Option<&Feature> {
         match self {
-            Self::Feature(f) => Some(f),
+            Self::Found { feature, .. } => Some(feature),
             Self::Failed(_) => None,
         }
     }
+}
+
+/// How a picture becomes the crop that the network takes.
+#[derive(Debug, Clone)]
+pub enum Cut {
+    /// Detection, then alignment to the model's template.
+    Detected,
+    /// Detection, then alignment to a template of one's own (a patch).
+    Patch(Aligner),
+    /// The picture is a crop already: of this width and height (px) as it is, larger its middle without scaling.
+    Aligned(usize, usize),
 }
 
 /// The face whose middle is nearest to the picture's middle (SphereFace `face_detect_demo.m` L73-79).
@@ -46,50 +64,50 @@ pub fn central_face(image: &RgbImage, faces: &[Detection]) -> Option<Detection> 
 }
 
 /// The central face of one picture as a raw feature.
-pub fn extract_one(pipeline: &Pipeline, path: &Path) -> Result<Outcome, ModelError> {
+pub fn extract_one(pipeline: &Pipeline, cut: &Cut, path: &Path) -> Result<Outcome, ModelError> {
+    let failed = |why: &str| Ok(Outcome::Failed(format!("{}: {why}", path.display())));
     let image = match photo::decode_file(path) {
         Ok(image) => image,
         Err(e) => return Ok(Outcome::Failed(e.to_string())),
     };
-    let faces = pipeline.detect(image.view())?;
-    let Some(face) = central_face(&image, &faces) else {
-        return Ok(Outcome::Failed(format!("{}: no face found", path.display())));
-    };
-    let Some(aligned) = pipeline.align(image.view(), &face) else {
-        return Ok(Outcome::Failed(format!("{}: the landmarks fit no upright face", path.display())));
+    let (aligned, face) = if let Cut::Aligned(width, height) = *cut {
+        let Some(crop) = middle(&image, width, height) else {
+            let (w, h) = (image.width(), image.height());
+            return failed(&format!("{w}x{h} px, an aligned face has at least {width}x{height}"));
+        };
+        (AlignedFace { crop, residual_px: 0.0, outside: 0.0 }, None)
+    } else {
+        let faces = pipeline.detect(image.view())?;
+        let Some(face) = central_face(&image, &faces) else { return failed("no face found") };
+        let aligned = match cut {
+            Cut::Patch(aligner) => aligner.align(image.view(), &face.landmarks).ok(),
+            _ => pipeline.align(image.view(), &face),
+        };
+        let Some(aligned) = aligned else { return failed("the landmarks fit no upright face") };
+        (aligned, Some(face))
     };
     let plain = pipeline.embedder().raw(&aligned, false)?;
     let mirrored = pipeline.embedder().raw(&aligned, true)?;
-    Ok(Outcome::Feature(Feature { plain, mirrored }))
+    Ok(Outcome::Found { feature: Feature { plain, mirrored }, face })
+}
+
+/// The `width` x `height` px in the middle of `image`; `None` where it is smaller.
+fn middle(image: &RgbImage, width: usize, height: usize) -> Option<RgbImage> {
+    let (left, top) = (image.width().checked_sub(width)? / 2, image.height().checked_sub(height)? / 2);
+    let rows = (top..top + height).flat_map(|y| image.view().row(y)[3 * left..3 * (left + width)].to_vec());
+    RgbImage::new(width, height, rows.collect()).ok()
 }
 
 /// All `paths` on `workers` threads with a progress bar on stderr; results in the order of `paths`.
-pub fn extract(pipeline: &Pipeline, paths: &[PathBuf], workers: usize) -> Result<Vec<Outcome>> {
+pub fn extract(pipeline: &Pipeline, cut: &Cut, paths: &[PathBuf], workers: usize) -> Result<Vec<Outcome>> {
     let bar = progress(paths.len() as u64, "faces");
-    let next = AtomicUsize::new(0);
-    let mut done: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
-        let run = || -> Result<Vec<(usize, Outcome)>, ModelError> {
-            let mut mine = Vec::new();
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                let Some(path) = paths.get(i) else { return Ok(mine) };
-                mine.push((i, extract_one(pipeline, path)?));
-                bar.inc(1);
-            }
-        };
-        let handles: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(run)).collect();
-        let mut all = Vec::with_capacity(paths.len());
-        for handle in handles {
-            match handle.join() {
-                Ok(part) => all.extend(part?),
-                Err(_) => anyhow::bail!("a worker thread died"),
-            }
-        }
-        Ok(all)
-    })?;
+    let done = parallel::map(paths.len(), workers, |i| {
+        let outcome = extract_one(pipeline, cut, &paths[i])?;
+        bar.inc(1);
+        Ok(outcome)
+    });
     bar.finish_and_clear();
-    done.sort_by_key(|(i, _)| *i);
-    Ok(done.into_iter().map(|(_, outcome)| outcome).collect())
+    done
 }
 
 /// A bar on stderr with rate and time left; hidden where stderr is no terminal.
@@ -101,5 +119,19 @@ pub fn progress(length: u64, what: &'static str) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_a_larger_crop_is_taken() {
+        let mut image = RgbImage::filled(6, 5, [0; 3]).unwrap();
+        image.set_pixel(2, 1, [9, 8, 7]);
+        let m = middle(&image, 2, 3).unwrap();
+        assert_eq!((m.width(), m.height(), m.pixel(0, 0)), (2, 3, [9, 8, 7]));
+        assert!(middle(&image, 7, 3).is_none());
     }
 }

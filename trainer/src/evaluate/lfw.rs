@@ -2,6 +2,7 @@
 //! threshold chosen on them, accuracy on the tenth. A pair with a picture that gave no face counts as an error.
 
 use limen_gallery_db::score::cosine;
+use limen_models::manifest::Mirror;
 
 use crate::dataset::{Pair, Truth};
 use crate::evaluate::extract::Feature;
@@ -30,6 +31,16 @@ impl Fusion {
                 };
                 unit(&f.plain).iter().zip(unit(&f.mirrored)).map(|(a, b)| a + b).collect()
             }
+        }
+    }
+}
+
+impl From<Mirror> for Fusion {
+    fn from(mirror: Mirror) -> Self {
+        match mirror {
+            Mirror::None => Self::Single,
+            Mirror::Sum => Self::Sum,
+            Mirror::Concat => Self::Concat,
         }
     }
 }

@@ -26,6 +26,26 @@ pub fn read_npy(bytes: &[u8]) -> Result<Tensor, Fault> {
     Tensor::new(header.shape, values).map_err(|error| damaged(&error.to_string()))
 }
 
+/// The bytes of an array of f32 in C order, version 1 of the format; `values` fill `shape`.
+pub fn write_npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
+    // A tuple of one has a comma behind it.
+    let lengths: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", lengths.trim_end());
+    // The data begins at a multiple of 64 bytes; the header ends in a line end.
+    let padding = (64 - (MAGIC.len() + 4 + header.len() + 1) % 64) % 64;
+    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\n');
+    let mut bytes = Vec::with_capacity(MAGIC.len() + 4 + header.len() + 4 * values.len());
+    bytes.extend(MAGIC);
+    bytes.extend([1, 0]);
+    // A shape of a few axes keeps the header below 65,536 bytes.
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
 /// Reads all arrays of an `.npz`, named without `.npy`.
 ///
 /// # Errors
@@ -184,6 +204,17 @@ mod tests {
 
     fn f4(values: &[f32]) -> Vec<u8> {
         values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for shape in [vec![6], vec![2, 3], vec![3, 2, 1], vec![0, 2, 5]] {
+            let count = shape.iter().product::<usize>();
+            let values: Vec<f32> = (0..count as u16).map(f32::from).collect();
+            let bytes = write_npy(&shape, &values);
+            assert_eq!((bytes.len() - 4 * count) % 64, 0);
+            assert_eq!(read_npy(&bytes).unwrap(), Tensor::new(shape, values).unwrap());
+        }
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! `limen-train export`: a run's network as ONNX with its manifest entry.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use limen_models::manifest::{
+    Alignment, EmbeddingSpec, FILE_NAME as MANIFEST, Input, Kind, Manifest, Mirror, ModelEntry, sha256_hex,
+};
+use limen_models::session::Session;
+
+use crate::config::{Config, FILE_NAME};
+use crate::dataset::crop::{HEIGHT, WIDTH};
+use crate::device::{Backend, open};
+use crate::export::onnx;
+use crate::graph::fold::fold_batch_norm;
+use crate::training::{checkpoint, pupil};
+
+/// Arguments of the command.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Folder of a run, or one of its checkpoints
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Model folder; made if missing, its manifest is added to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Id in the manifest; the network's name by default
+    #[arg(long)]
+    id: Option<String>,
+    /// Terms of the weights, as an SPDX name or a few words
+    #[arg(long, default_value = "research and evaluation only")]
+    licence: String,
+}
+
+/// Runs the command.
+pub fn run(args: &Export) -> Result<()> {
+    let (run, checkpoint) = if args.run.is_dir() {
+        let newest = checkpoint::newest(&args.run)?
+            .with_context(|| format!("{}: no checkpoint there", args.run.display()))?;
+        (args.run.clone(), newest)
+    } else {
+        let run = args.run.parent().and_then(|p| p.parent()).map(PathBuf::from).unwrap_or_default();
+        (run, checkpoint::load(&args.run)?)
+    };
+    let config = Config::load(&run.join(FILE_NAME))?;
+    let step = checkpoint.state.step;
+    let network = pupil::network_of(&config, checkpoint, &open(Backend::Cpu)?)?;
+    let mut network = fold_batch_norm(&network)?;
+    let id = args.id.clone().unwrap_or_else(|| network.name.clone());
+    network.name.clone_from(&id);
+    let bytes = onnx::to_bytes(&network)?;
+    let counts = network.counts(network.input)?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("{}: cannot be made", args.out.display()))?;
+    let mut manifest = match args.out.join(MANIFEST).exists() {
+        true => Manifest::load(&args.out)?,
+        false => Manifest::empty(&args.out),
+    };
+    let file = args.out.join(format!("{id}.onnx"));
+    // The engine that will run it has the first word.
+    let session = Session::from_bytes(&id, &bytes, &["embedding"], &file)?;
+    let out = session.run([1, 3, HEIGHT, WIDTH], &vec![0.0; 3 * HEIGHT * WIDTH])?;
+    let length = out.first().map_or(0, |o| o.data.len());
+    ensure!(length > 0, "the exported network gives nothing");
+    std::fs::write(&file, &bytes).with_context(|| format!("{}: cannot be written", file.display()))?;
+    manifest.put(ModelEntry {
+        id: id.clone(),
+        kind: Kind::Embedder,
+        file: format!("{id}.onnx"),
+        sha256: sha256_hex(&bytes),
+        licence: args.licence.clone(),
+        source: format!("limen-train, {} steps, seed {}", step, config.seed),
+        input: Input::sphereface(WIDTH, HEIGHT, config.data.colour),
+        alignment: Some(Alignment::SPHEREFACE_112X96),
+        embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
+        operating_points: Vec::new(),
+    })?;
+    manifest.save()?;
+    crate::say!(
+        "{id}: {} parameters, {:.1} MMAC, {length} numbers, {} bytes -> {}",
+        counts.parameters,
+        counts.macs as f64 / 1e6,
+        bytes.len(),
+        file.display()
+    );
+    eprintln!("thresholds: run `limen-train calibrate` on people that it has not seen");
+    Ok(())
+}
