@@ -4,6 +4,8 @@ pub mod calibrate;
 pub mod detect;
 pub mod eval;
 pub mod import;
+pub mod quantise;
+pub mod run;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

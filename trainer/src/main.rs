@@ -19,6 +19,10 @@ enum Command {
     Import(cmd::import::Import),
     /// Estimate score thresholds per false match rate and write them to the manifest
     Calibrate(cmd::calibrate::Calibrate),
+    /// Write an embedder in int8 or half precision and measure what it costs
+    Quantise(cmd::quantise::Quantise),
+    /// Run one network of a model folder on an array
+    Run(cmd::run::Run),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
     /// Measure a model
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Import(args) => cmd::import::run(&args),
         Command::Calibrate(args) => cmd::calibrate::run(&args),
+        Command::Quantise(args) => cmd::quantise::run(&args),
+        Command::Run(args) => cmd::run::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
