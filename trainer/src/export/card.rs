@@ -136,18 +136,16 @@ mod tests {
             embedding: Some(EmbeddingSpec { length: 128, mirror: Mirror::Sum }),
             operating_points: vec![],
         };
-        let section = Section {
-            title: "Layers".into(),
-            text: "Each alone.".into(),
-            columns: vec!["layer", "cosine"],
-            rows: vec![vec!["conv1".into(), "0.99".into()]],
-        };
-        let figures = vec![("parameters", "12".to_string())];
-        let card = |entry| {
-            let sections = vec![section.clone()];
-            Card { entry, summary: "A test.".into(), bytes: 34, figures: figures.clone(), sections }
-                .to_string()
-        };
+        fn card(entry: &ModelEntry) -> String {
+            let section = Section {
+                title: "Layers".into(),
+                text: "Each alone.".into(),
+                columns: vec!["layer", "cosine"],
+                rows: vec![vec!["conv1".into(), "0.99".into()]],
+            };
+            let figures = vec![("parameters", "12".to_string())];
+            Card { entry, summary: "A test.".into(), bytes: 34, figures, sections: vec![section] }.to_string()
+        }
         let text = card(&entry);
         for line in [
             "# mine-int8\n\nA test.\n",
