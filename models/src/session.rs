@@ -1,5 +1,7 @@
 //! Runs one ONNX network through tract. Another engine would be another file like this one.
 
+mod fold;
+
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
@@ -11,6 +13,7 @@ use tract_onnx::tract_hir::internal::DimLike;
 
 use crate::error::ModelError;
 use crate::manifest::{Manifest, ModelEntry};
+use fold::with_constants_folded;
 
 /// Plans kept for inputs of different shapes (P-Net runs once a pyramid level); beyond it the oldest goes.
 const PLANS_KEPT: usize = 48;
@@ -138,12 +141,10 @@ impl Session {
             *used = clock;
             return Ok(plan.clone());
         }
-        let plan = self
-            .parsed
-            .clone()
-            .with_input_fact(0, f32::fact(shape).into())?
-            .into_optimized()?
-            .into_runnable()?;
+        let typed = self.parsed.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+        // Before the kernels are chosen, so that they see weights, and after, for what the kernels make of them.
+        let model = with_constants_folded(typed.into_decluttered()?)?.into_optimized()?;
+        let plan = with_constants_folded(model)?.into_runnable()?;
         if plans.by_shape.len() >= PLANS_KEPT
             && let Some(oldest) = plans.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
         {

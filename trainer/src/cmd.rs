@@ -13,6 +13,8 @@ pub mod import;
 pub mod list;
 pub mod overlap;
 pub mod preprocess;
+pub mod quantise;
+pub mod run;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

@@ -49,6 +49,15 @@ pub fn identities(root: &Path) -> Result<Vec<Identity>> {
     Ok(found)
 }
 
+/// The pictures of a folder, in name order: those in it, else those of its identity folders.
+pub fn pictures(root: &Path) -> Result<Vec<PathBuf>> {
+    let own: Vec<_> = sorted(root)?.into_iter().filter(|p| is_image(p)).collect();
+    if !own.is_empty() {
+        return Ok(own);
+    }
+    Ok(identities(root)?.into_iter().flat_map(|i| i.images).collect())
+}
+
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(folder)
         .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())

@@ -266,6 +266,11 @@ impl Network {
         }
     }
 
+    /// Every value in order: the input, then what each node makes.
+    pub fn value_ids(&self) -> impl Iterator<Item = ValueId> + use<> {
+        (0..=self.nodes.len()).map(ValueId)
+    }
+
     /// The nodes in running order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

@@ -21,6 +21,10 @@ enum Command {
     Calibrate(cmd::calibrate::Calibrate),
     /// Show a network layer by layer, as a table and drawn
     Describe(cmd::describe::Describe),
+    /// Write an embedder in int8 or half precision and measure what it costs
+    Quantise(cmd::quantise::Quantise),
+    /// Run one network of a model folder on an array
+    Run(cmd::run::Run),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
     /// Print paths and labels of a set
@@ -47,6 +51,8 @@ fn main() -> ExitCode {
         Command::Import(args) => cmd::import::run(&args),
         Command::Calibrate(args) => cmd::calibrate::run(&args),
         Command::Describe(args) => cmd::describe::run(&args),
+        Command::Quantise(args) => cmd::quantise::run(&args),
+        Command::Run(args) => cmd::run::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
         Command::List(args) => cmd::list::run(&args),
         Command::Preprocess(args) => cmd::preprocess::run(&args),

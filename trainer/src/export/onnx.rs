@@ -28,30 +28,10 @@ pub fn to_model(network: &Network) -> Result<proto::Model, GraphError> {
     network.check()?;
     let shapes = network.shapes()?;
     let mut writer = Writer::new(network);
-    for (node, shape) in network.nodes().iter().zip(&shapes[1..]) {
-        writer.node(node, *shape)?;
+    for (i, node) in network.nodes().iter().enumerate() {
+        writer.node(i, node, shapes[i + 1])?;
     }
-    let mut graph = writer.graph;
-    graph.name.clone_from(&network.name);
-    graph.input = vec![value_info(&network.input_name, shapes[0], FreeSize::Named)];
-    for (output, wanted) in network.outputs.iter().zip(&writer.aliases) {
-        if let Some(source) = wanted {
-            graph.node.push(proto::Node {
-                input: vec![source.clone()],
-                output: vec![output.name.clone()],
-                name: output.name.clone(),
-                op_type: "Identity".into(),
-                ..Default::default()
-            });
-        }
-        graph.output.push(value_info(&output.name, shapes[output.value.index()], FreeSize::Unknown));
-    }
-    Ok(proto::Model {
-        ir_version: IR_VERSION,
-        producer_name: "limen-train".into(),
-        graph: Some(graph),
-        opset_import: vec![proto::Opset { domain: String::new(), version: OPSET }],
-    })
+    Ok(writer.finish(network, &shapes))
 }
 
 /// How a free length is written: the output's is some function of the input's, so it gets no name of its own.
@@ -61,18 +41,21 @@ enum FreeSize {
     Unknown,
 }
 
-struct Writer {
-    graph: proto::Graph,
+/// A graph that is being written.
+pub(super) struct Writer {
+    /// Nodes and weights so far.
+    pub(super) graph: proto::Graph,
     /// ONNX name of every value, indexed like `Network::shapes`.
-    values: Vec<String>,
+    pub(super) values: Vec<String>,
     /// Every name of a value or of weights so far.
-    taken: HashSet<String>,
+    pub(super) taken: HashSet<String>,
     /// One an output: the value it copies when the value already goes by another name.
     aliases: Vec<Option<String>>,
 }
 
 impl Writer {
-    fn new(network: &Network) -> Self {
+    /// Names every value: outputs as they are called, the others after their layer.
+    pub(super) fn new(network: &Network) -> Self {
         let mut taken: HashSet<String> = network.outputs.iter().map(|o| o.name.clone()).collect();
         taken.insert(network.input_name.clone());
         let mut values = vec![network.input_name.clone()];
@@ -96,7 +79,33 @@ impl Writer {
         Self { graph: proto::Graph::default(), values, taken, aliases }
     }
 
-    fn node(&mut self, node: &Node, shape: Shape) -> Result<(), GraphError> {
+    /// The whole file: inputs and outputs named, copies made of values that are handed out twice.
+    pub(super) fn finish(self, network: &Network, shapes: &[Shape]) -> proto::Model {
+        let mut graph = self.graph;
+        graph.name.clone_from(&network.name);
+        graph.input = vec![value_info(&network.input_name, shapes[0], FreeSize::Named)];
+        for (output, wanted) in network.outputs.iter().zip(&self.aliases) {
+            if let Some(source) = wanted {
+                graph.node.push(proto::Node {
+                    input: vec![source.clone()],
+                    output: vec![output.name.clone()],
+                    name: output.name.clone(),
+                    op_type: "Identity".into(),
+                    ..Default::default()
+                });
+            }
+            graph.output.push(value_info(&output.name, shapes[output.value.index()], FreeSize::Unknown));
+        }
+        proto::Model {
+            ir_version: IR_VERSION,
+            producer_name: "limen-train".into(),
+            graph: Some(graph),
+            opset_import: vec![proto::Opset { domain: String::new(), version: OPSET }],
+        }
+    }
+
+    /// Writes node number `index`, which makes `shape`, in f32.
+    pub(super) fn node(&mut self, index: usize, node: &Node, shape: Shape) -> Result<(), GraphError> {
         let mut input: Vec<String> = node.inputs.iter().map(|id| self.values[id.index()].clone()).collect();
         let (op_type, attribute) = match &node.op {
             Op::Conv2d(conv) => {
@@ -129,7 +138,7 @@ impl Writer {
         };
         self.graph.node.push(proto::Node {
             input,
-            output: vec![self.values[self.graph.node.len() + 1].clone()],
+            output: vec![self.values[index + 1].clone()],
             name: node.name.clone(),
             op_type: op_type.into(),
             attribute,
@@ -145,26 +154,34 @@ impl Writer {
     }
 
     fn weights(&mut self, node: &Node, what: &str, shape: &[usize], data: &[f32]) -> String {
-        let name = unique(format!("{}.{what}", node.name), &mut self.taken);
+        let bytes = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(&format!("{}.{what}", node.name), shape, proto::FLOAT, bytes)
+    }
+
+    /// Writes little-endian numbers of the kind `data_type` and returns the name they got.
+    pub(super) fn constant(&mut self, name: &str, shape: &[usize], data_type: i32, bytes: Vec<u8>) -> String {
+        let name = unique(name.to_owned(), &mut self.taken);
         self.graph.initializer.push(proto::TensorData {
             dims: shape.iter().map(|&d| d as i64).collect(),
-            data_type: proto::FLOAT,
+            data_type,
             name: name.clone(),
-            raw_data: data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            raw_data: bytes,
             ..Default::default()
         });
         name
     }
 }
 
-fn unique(mut name: String, taken: &mut HashSet<String>) -> String {
+/// `name`, or `name` with underscores where it is taken already.
+pub(super) fn unique(mut name: String, taken: &mut HashSet<String>) -> String {
     while !taken.insert(name.clone()) {
         name.push('_');
     }
     name
 }
 
-fn conv_attributes(conv: &Conv2d) -> Vec<proto::Attribute> {
+/// Attributes of a convolution, in f32 and in int8.
+pub(super) fn conv_attributes(conv: &Conv2d) -> Vec<proto::Attribute> {
     let kernel = match *Tensor::shape(&conv.weight) {
         [_, _, kh, kw] => Size2::new(kh, kw),
         _ => Size2::square(0), // check() has refused this
@@ -187,7 +204,8 @@ fn pool_attributes(pool: &MaxPool) -> Vec<proto::Attribute> {
     ]
 }
 
-fn int(name: &str, value: usize) -> proto::Attribute {
+/// An attribute that is a number.
+pub(super) fn int(name: &str, value: usize) -> proto::Attribute {
     proto::Attribute {
         name: name.into(),
         i: Some(value as i64),

@@ -106,6 +106,12 @@ pub const ATTRIBUTE_INT: i32 = 2;
 pub const ATTRIBUTE_INTS: i32 = 7;
 /// [`TensorData::data_type`] and [`TensorType::elem_type`] of f32.
 pub const FLOAT: i32 = 1;
+/// [`TensorData::data_type`] of i8.
+pub const INT8: i32 = 3;
+/// [`TensorData::data_type`] of i32.
+pub const INT32: i32 = 6;
+/// [`TensorData::data_type`] of IEEE half precision.
+pub const FLOAT16: i32 = 10;
 
 /// Numbers with a shape and a name.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,6 +1,7 @@
 //! ONNX: feed-forward networks of the operators known here, so that an exported file can be read back.
 
 use super::Fault;
+use super::numbers::{Kind, Order};
 use crate::export::proto::{self, Attribute};
 use crate::graph::shape::after;
 use crate::graph::tensor::element_count;
@@ -82,6 +83,9 @@ impl Reader {
             self.known.insert(output.clone(), Known::Weights(value));
             return Ok(());
         }
+        if node.op_type == "Cast" {
+            return self.cast(&node, settings);
+        }
         let mut inputs = vec![self.value(&node, 0)?];
         let x = self.shapes[inputs[0].index()];
         let op = match node.op_type.as_str() {
@@ -114,10 +118,13 @@ impl Reader {
             }
             "Softmax" => Op::Softmax { axis: self.softmax_axis(settings, x)? },
             "BatchNormalization" => Op::BatchNorm(self.batch_norm(&node, settings)?),
+            "QLinearConv" | "QLinearMatMul" | "QuantizeLinear" | "DequantizeLinear" => {
+                return Err("is int8 already; take the f32 network it was made from".into());
+            }
             other => {
                 return Err(format!(
                     "the operator {other} is not understood (understood are Conv, MaxPool, Gemm, MatMul, PRelu, Relu, \
-                     Add, Flatten, Softmax, BatchNormalization, Identity, Dropout, Constant)"
+                     Add, Flatten, Softmax, BatchNormalization, Identity, Dropout, Constant, Cast of weights)"
                 ));
             }
         };
@@ -135,6 +142,20 @@ impl Reader {
         }
         self.known.insert(output.clone(), Known::Value(value));
         Ok(())
+    }
+
+    /// Weights stored in half precision are cast to f32 before they are used; [`tensor`] reads either.
+    fn cast(&mut self, node: &proto::Node, settings: Settings<'_>) -> Result<(), String> {
+        settings.only(&["to", "saturate"])?;
+        let weights = node.input.first().and_then(|name| self.known.get(name));
+        match (weights, &node.output[..]) {
+            (Some(Known::Weights(data)), [output]) if settings.int("to", 0)? == i64::from(proto::FLOAT) => {
+                let data = data.clone();
+                self.known.insert(output.clone(), Known::Weights(data));
+                Ok(())
+            }
+            _ => Err("only a cast of weights to f32 is understood".into()),
+        }
     }
 
     fn value(&self, node: &proto::Node, at: usize) -> Result<ValueId, String> {
@@ -291,19 +312,23 @@ impl<'a> Settings<'a> {
 }
 
 fn tensor(data: &proto::TensorData) -> Result<Tensor, String> {
-    if data.data_type != proto::FLOAT || data.data_location != 0 {
-        return Err("are no f32, or lie in another file; export in f32 into one file".into());
+    if data.data_location != 0 {
+        return Err("lie in another file; export into one file".into());
     }
+    let kind = match data.data_type {
+        proto::FLOAT => Kind::F32,
+        proto::FLOAT16 if !data.raw_data.is_empty() => Kind::F16,
+        _ => return Err("are neither f32 nor raw f16; export in f32".into()),
+    };
     let shape = data.dims.iter().map(|&d| usize::try_from(d).ok()).collect::<Option<Vec<_>>>();
     let shape = shape.filter(|s| element_count(s).is_some()).ok_or("have an impossible shape")?;
     let values = if data.raw_data.is_empty() {
         data.float_data.clone()
     } else {
-        let (numbers, rest) = data.raw_data.as_chunks();
-        if !rest.is_empty() {
+        if !data.raw_data.len().is_multiple_of(kind.size()) {
             return Err("are cut off".into());
         }
-        numbers.iter().map(|&b| f32::from_le_bytes(b)).collect()
+        kind.decode(&data.raw_data, Order::Little)
     };
     Tensor::new(shape, values).map_err(|error| format!("are damaged: {error}"))
 }

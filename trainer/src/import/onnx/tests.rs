@@ -84,7 +84,7 @@ fn a_matrix_product_is_a_layer_without_bias() {
 #[test]
 fn what_is_not_understood_is_named() {
     type Change = fn(&mut proto::Graph);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 10] = [
         ("operator Clip is not understood", |g| g.node[3].op_type = "Clip".into()),
         ("the same on both sides", |g| g.node[0].attribute[3].ints = vec![0, 1, 1, 1]),
         ("dilation", |g| g.node[0].attribute[0].ints = vec![2, 2]),
@@ -94,7 +94,9 @@ fn what_is_not_understood_is_named() {
         ("`nowhere`, which no node", |g| g.node[1].input[0] = "nowhere".into()),
         ("output `prob` is made by no node", |g| g.node[8].output[0] = "else".into()),
         ("the weights `conv.weight` are damaged", |g| g.initializer[0].dims[0] = 3),
-        ("weights `conv.weight` are no f32", |g| g.initializer[0].data_type = 10),
+        ("weights `conv.weight` are neither f32", |g| g.initializer[0].data_type = 7),
+        ("is int8 already", |g| g.node[0].op_type = "QLinearConv".into()),
+        ("only a cast of weights", |g| g.node[1].op_type = "Cast".into()),
     ];
     for (words, change) in changes {
         let mut model = to_model(&network()).unwrap();
