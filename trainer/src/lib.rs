@@ -6,3 +6,4 @@ pub mod evaluate;
 pub mod export;
 pub mod graph;
 pub mod import;
+pub mod ops;
