@@ -19,6 +19,7 @@ mod shape;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;

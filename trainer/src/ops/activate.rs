@@ -1,6 +1,7 @@
 //! What follows a convolution, on channels-last rows while they are in cache: bias, PReLU, residual, and back.
 
 use super::buffer::Buffer;
+use super::shape::{Frame, Plane};
 use super::simd::{Level, Simd, by_level};
 
 /// What is done to the sums of a convolution.
@@ -178,29 +179,17 @@ impl Sums {
     }
 }
 
-/// An image and its size.
-#[derive(Clone, Copy, Debug)]
-pub struct Plane {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// Numbers a pixel.
-    pub channels: usize,
-}
-
-/// The gradient before bias and PReLU, in the middle of a border of zeros with `pitch` numbers a pixel. `z` is what the
-/// PReLU was given, bias included.
+/// The gradient before bias and PReLU, in its frame. `activation` is what the PReLU was given, bias included, and its
+/// slope.
 pub fn backward(
     level: Level,
-    plane: Plane,
-    pitch: usize,
+    frame: &Frame,
     g: &[f32],
     activation: Option<(&[f32], &[f32])>,
     out: &mut Buffer,
     sums: &mut Sums,
 ) {
-    let Plane { height, width, channels } = plane;
+    let (Plane { height, width, channels }, pitch) = (frame.plane, frame.pitch);
     assert_eq!(g.len(), height * width * channels, "gradient of another size");
     assert!(pitch.is_multiple_of(level.lanes()) && pitch >= channels, "pixels of whole vectors");
     assert!(sums.bias.len() == pitch && sums.slope.len() == pitch, "sums of another size");
@@ -211,8 +200,8 @@ pub fn backward(
         }
         None => (std::ptr::null(), std::ptr::null()),
     };
-    let row = (width + 2) * pitch;
-    out.resize((height + 2) * row);
+    let row = frame.row();
+    out.resize(frame.len());
     out[..row].fill(0.0);
     out[(height + 1) * row..].fill(0.0);
     for y in 0..height {

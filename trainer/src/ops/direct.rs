@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::gemm::{Panels, Tile};
-use super::shape::{Shape, Stride};
+use super::shape::{Frame, Plane, Shape, Stride};
 use super::simd::Level;
 
 /// Terms summed before the sums go back to memory: a panel's weights for them stay in the first-level cache.
@@ -157,10 +157,10 @@ unsafe fn correlate(packed: &Packed, walk: &Walk, mut after: impl FnMut(std::ops
     }
 }
 
-/// Copies a channels-last image into the middle of a border of zeros; each pixel gets `pitch >= channels` numbers.
-pub fn pad(image: &[f32], height: usize, width: usize, channels: usize, pitch: usize, out: &mut Buffer) {
-    let row = (width + 2) * pitch;
-    out.resize((height + 2) * row);
+/// Copies a channels-last image into its frame.
+pub fn pad(image: &[f32], frame: &Frame, out: &mut Buffer) {
+    let (Plane { height, width, channels }, pitch, row) = (frame.plane, frame.pitch, frame.row());
+    out.resize(frame.len());
     out[..row].fill(0.0);
     out[(height + 1) * row..].fill(0.0);
     for y in 0..height {
@@ -179,7 +179,17 @@ pub fn pad(image: &[f32], height: usize, width: usize, channels: usize, pitch: u
     }
 }
 
-/// The forward pass of one image. `padded` has the border of [`pad`] and as many numbers a pixel as channels.
+/// The frame of an input image: pixels side by side, so that the column taps of a pixel are one run.
+pub fn frame(shape: &Shape) -> Frame {
+    Frame::new(shape.plane(), shape.inputs, 1)
+}
+
+/// The frame of an output image's gradient: pixels of whole vectors.
+pub fn gradient_frame(level: Level, shape: &Shape) -> Frame {
+    Frame::new(shape.out_plane(), Panels::new(level, shape.outputs).padded(), 1)
+}
+
+/// The forward pass of one image. `padded` is in its [`frame`].
 pub fn forward(
     shape: &Shape,
     packed: &Packed,
@@ -240,7 +250,7 @@ impl Adjoint {
         Self { packs, pitch }
     }
 
-    /// The gradient to one input image. `gradient` has the border of [`pad`] and filled up channels.
+    /// The gradient to one input image. `gradient` is in its [`gradient_frame`].
     pub fn run(&self, shape: &Shape, gradient: &[f32], out: &mut [f32]) {
         let pitch = (shape.out_width() + 2) * self.pitch;
         assert_eq!(gradient.len(), (shape.out_height() + 2) * pitch, "gradient of another size");

@@ -170,6 +170,11 @@ impl Panels {
         panel.vectors * self.level.lanes()
     }
 
+    /// The panel with every lane of its last vector stored.
+    pub fn whole(&self, panel: Panel) -> Panel {
+        Panel { tail: self.level.lanes(), ..panel }
+    }
+
     /// Runs `t` for `rows` rows of one panel.
     ///
     /// # Safety

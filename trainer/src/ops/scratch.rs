@@ -13,7 +13,9 @@ pub struct Scratch {
     pub gradient: Buffer,
     /// Transformed input tiles.
     pub tiles: Buffer,
-    /// Transformed output tiles.
+    /// Transformed gradient tiles.
+    pub gradient_tiles: Buffer,
+    /// Products of tiles.
     pub products: Buffer,
 }
 

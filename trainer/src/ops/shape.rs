@@ -62,3 +62,57 @@ impl Shape {
         self.outputs * self.inputs * 9
     }
 }
+
+/// Size of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Numbers a pixel.
+    pub channels: usize,
+}
+
+/// A channels-last image in a border of zeros: one pixel before, at least one after, pixels filled up to `pitch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The image inside.
+    pub plane: Plane,
+    /// Numbers a pixel, absent channels included.
+    pub pitch: usize,
+    /// Rows, border included.
+    pub rows: usize,
+    /// Columns, border included.
+    pub columns: usize,
+}
+
+impl Frame {
+    /// A frame whose inside is filled up to a multiple of `multiple` pixels in both directions.
+    pub fn new(plane: Plane, pitch: usize, multiple: usize) -> Self {
+        let whole = |n: usize| n.next_multiple_of(multiple) + 2;
+        Self { plane, pitch, rows: whole(plane.height), columns: whole(plane.width) }
+    }
+
+    /// Numbers of a row.
+    pub fn row(&self) -> usize {
+        self.columns * self.pitch
+    }
+
+    /// Numbers of all.
+    pub fn len(&self) -> usize {
+        self.rows * self.row()
+    }
+}
+
+impl Shape {
+    /// One input image.
+    pub fn plane(&self) -> Plane {
+        Plane { height: self.height, width: self.width, channels: self.inputs }
+    }
+
+    /// One output image.
+    pub fn out_plane(&self) -> Plane {
+        Plane { height: self.out_height(), width: self.out_width(), channels: self.outputs }
+    }
+}

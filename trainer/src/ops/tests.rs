@@ -127,14 +127,17 @@ proptest! {
         let g = noise(s.batch * s.out_image(), 5);
         let run = |level| {
             let (mut z, mut y, mut dx) = (vec![0.0; g.len()], vec![0.0; g.len()], vec![0.0; x.len()]);
-            let e = Epilogue { bias: Some(&bias), slope: Some(&slope) };
-            layer::forward(level, &s, &x, &weights, &e, None, Some(&mut z), &mut y);
+            let epilogue = Epilogue { bias: Some(&bias), slope: Some(&slope) };
+            let pass = layer::Forward { level, shape: &s, x: &x, weights: &weights, epilogue, residual: None };
+            pass.run(Some(&mut z), &mut y);
             let mut alone = vec![0.0; g.len()];
-            layer::forward(level, &s, &x, &weights, &e, None, None, &mut alone);
+            pass.run(None, &mut alone);
             assert_eq!(y, alone, "the sums kept or not, the output is the same");
             // The same z for all: a sum beside zero may fall on either side of it.
             let z = noise(g.len(), 6);
-            let r = layer::backward(level, &s, &x, &weights, Some((&z, &slope)), &g, Some(&mut dx));
+            let activation = Some((&z[..], &slope[..]));
+            let pass = layer::Backward { level, shape: &s, x: &x, weights: &weights, activation, g: &g };
+            let r = pass.run(Some(&mut dx));
             [y, dx, r.weights, r.bias, r.slope]
         };
         let portable = run(Level::Portable);

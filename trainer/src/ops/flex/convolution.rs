@@ -134,19 +134,17 @@ fn run(shape: &Shape, operands: &Operands<&FlexTensor>, keep: Keep) -> (FlexTens
     let bias = operands.bias.map(memory::row_major);
     let slope = operands.slope.map(memory::row_major);
     let residual = operands.residual.map(|r| memory::channels_last(r, out));
-    let epilogue = Epilogue { bias: bias.as_deref(), slope: slope.as_deref() };
     let mut y = vec![0.0; shape.batch * shape.out_image()];
     let mut z = (keep == Keep::Sums && slope.is_some()).then(|| vec![0.0; y.len()]);
-    layer::forward(
-        Level::detect(),
+    let pass = layer::Forward {
+        level: Level::detect(),
         shape,
-        &x,
-        &weight,
-        &epilogue,
-        residual.as_deref(),
-        z.as_deref_mut(),
-        &mut y,
-    );
+        x: &x,
+        weights: &weight,
+        epilogue: Epilogue { bias: bias.as_deref(), slope: slope.as_deref() },
+        residual: residual.as_deref(),
+    };
+    pass.run(z.as_deref_mut(), &mut y);
     (memory::from_channels_last(y, out), z.map(|z| memory::from_channels_last(z, out)))
 }
 
@@ -194,7 +192,15 @@ impl<const N: usize> Backward<Flex, N> for Step {
                 .as_ref()
                 .map(|(z, slope)| (memory::channels_last(z, out), memory::row_major(slope)));
             let activation = activation.as_ref().map(|(z, slope)| (&**z, &**slope));
-            layer::backward(Level::detect(), &shape, &x, &weight, activation, &g, dx.as_deref_mut())
+            let pass = layer::Backward {
+                level: Level::detect(),
+                shape: &shape,
+                x: &x,
+                weights: &weight,
+                activation,
+                g: &g,
+            };
+            pass.run(dx.as_deref_mut())
         };
         let mut gradient = Some(gradient);
         for (role, parent) in roles.iter().zip(ops.parents) {
