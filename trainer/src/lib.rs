@@ -11,3 +11,4 @@ pub mod graph;
 pub mod import;
 pub mod metrics;
 pub mod plot;
+pub mod ops;

@@ -1,0 +1,232 @@
+//! What follows a convolution, on channels-last rows while they are in cache: bias, PReLU, residual, and back.
+
+use super::buffer::Buffer;
+use super::shape::{Frame, Plane};
+use super::simd::{Level, Simd, by_level};
+
+/// What is done to the sums of a convolution.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// Added by channel.
+    pub bias: Option<&'a [f32]>,
+    /// PReLU: negative values are multiplied by the channel's slope.
+    pub slope: Option<&'a [f32]>,
+}
+
+fn pointer(values: Option<&[f32]>, channels: usize) -> *const f32 {
+    values.map_or(std::ptr::null(), |v| {
+        assert_eq!(v.len(), channels, "one number a channel");
+        v.as_ptr()
+    })
+}
+
+#[inline(always)]
+unsafe fn forward_body<S: Simd>(
+    z: *mut f32,
+    y: *mut f32,
+    residual: *const f32,
+    bias: *const f32,
+    slope: *const f32,
+    pixels: usize,
+    channels: usize,
+) {
+    // SAFETY: the caller vouches for pixels x channels numbers behind z, y and residual and channels behind the others.
+    unsafe {
+        for pixel in 0..pixels {
+            let at = pixel.wrapping_mul(channels);
+            let mut c = 0;
+            while c < channels {
+                let n = S::LANES.min(channels - c);
+                let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+                let store = |p: *mut f32, v| if n == S::LANES { S::store(p, v) } else { S::store_n(p, v, n) };
+                let mut v = load(z.add(at + c));
+                if !bias.is_null() {
+                    v = S::add(v, load(bias.add(c)));
+                    if z != y {
+                        store(z.add(at + c), v);
+                    }
+                }
+                if !slope.is_null() {
+                    v = S::fma(S::negative(v), load(slope.add(c)), S::positive(v));
+                }
+                if !residual.is_null() {
+                    v = S::add(v, load(residual.add(at + c)));
+                }
+                store(y.add(at + c), v);
+                c += S::LANES;
+            }
+        }
+    }
+}
+
+by_level! {
+    /// Runs an epilogue over rows.
+    fn forward_raw = forward_body(
+        z: *mut f32, y: *mut f32, residual: *const f32, bias: *const f32, slope: *const f32, pixels: usize, channels: usize,
+    )
+}
+
+/// Adds the bias to `z` in place and writes the activated values, plus `residual`, to `y`.
+pub fn forward(
+    level: Level,
+    e: &Epilogue<'_>,
+    channels: usize,
+    z: &mut [f32],
+    y: &mut [f32],
+    residual: Option<&[f32]>,
+) {
+    assert_eq!(z.len(), y.len(), "same rows");
+    assert!(residual.is_none_or(|r| r.len() == y.len()), "same rows");
+    let (bias, slope) = (pointer(e.bias, channels), pointer(e.slope, channels));
+    let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
+    // SAFETY: lengths are asserted above.
+    unsafe {
+        forward_raw(
+            level,
+            z.as_mut_ptr(),
+            y.as_mut_ptr(),
+            residual,
+            bias,
+            slope,
+            z.len() / channels,
+            channels,
+        )
+    };
+}
+
+/// As [`forward`] where nobody wants the sums themselves: `y` holds them and is overwritten.
+pub fn forward_in_place(
+    level: Level,
+    e: &Epilogue<'_>,
+    channels: usize,
+    y: &mut [f32],
+    residual: Option<&[f32]>,
+) {
+    assert!(residual.is_none_or(|r| r.len() == y.len()), "same rows");
+    let (bias, slope) = (pointer(e.bias, channels), pointer(e.slope, channels));
+    let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
+    let p = y.as_mut_ptr();
+    // SAFETY: lengths are asserted above; each value is read before it is written.
+    unsafe { forward_raw(level, p, p, residual, bias, slope, y.len() / channels, channels) };
+}
+
+#[inline(always)]
+unsafe fn backward_body<S: Simd>(
+    g: *const f32,
+    z: *const f32,
+    slope: *const f32,
+    out: *mut f32,
+    bias_sum: *mut f32,
+    slope_sum: *mut f32,
+    pixels: usize,
+    channels: usize,
+    pitch: usize,
+) {
+    // SAFETY: the caller vouches for pixels x channels numbers behind g and z, pixels x pitch behind out, a multiple of
+    // the lanes, and pitch behind the sums.
+    unsafe {
+        let mut c = 0;
+        while c < channels {
+            let n = S::LANES.min(channels - c);
+            let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+            let mut bias = S::load(bias_sum.add(c));
+            if slope.is_null() {
+                for pixel in 0..pixels {
+                    let v = load(g.add(pixel.wrapping_mul(channels) + c));
+                    bias = S::add(bias, v);
+                    S::store(out.add(pixel.wrapping_mul(pitch) + c), v);
+                }
+            } else {
+                let slopes = load(slope.add(c));
+                let mut sum = S::load(slope_sum.add(c));
+                for pixel in 0..pixels {
+                    let at = pixel.wrapping_mul(channels) + c;
+                    let (up, z) = (load(g.add(at)), load(z.add(at)));
+                    let v = S::if_negative(z, S::mul(up, slopes), up);
+                    sum = S::fma(up, S::negative(z), sum);
+                    bias = S::add(bias, v);
+                    S::store(out.add(pixel.wrapping_mul(pitch) + c), v);
+                }
+                S::store(slope_sum.add(c), sum);
+            }
+            S::store(bias_sum.add(c), bias);
+            c += S::LANES;
+        }
+    }
+}
+
+by_level! {
+    /// Runs an epilogue backward over a row.
+    fn backward_raw = backward_body(
+        g: *const f32, z: *const f32, slope: *const f32, out: *mut f32, bias_sum: *mut f32, slope_sum: *mut f32,
+        pixels: usize, channels: usize, pitch: usize,
+    )
+}
+
+/// Sums of the gradients to bias and slope, channels filled up to whole vectors.
+#[derive(Debug, Default)]
+pub struct Sums {
+    /// To the bias.
+    pub bias: Buffer,
+    /// To the slope.
+    pub slope: Buffer,
+}
+
+impl Sums {
+    /// Zeros.
+    pub fn new(pitch: usize) -> Self {
+        Self { bias: Buffer::zeroed(pitch), slope: Buffer::zeroed(pitch) }
+    }
+}
+
+/// The gradient before bias and PReLU, in its frame. `activation` is what the PReLU was given, bias included, and its
+/// slope.
+pub fn backward(
+    level: Level,
+    frame: &Frame,
+    g: &[f32],
+    activation: Option<(&[f32], &[f32])>,
+    out: &mut Buffer,
+    sums: &mut Sums,
+) {
+    let (Plane { height, width, channels }, pitch) = (frame.plane, frame.pitch);
+    assert_eq!(g.len(), height * width * channels, "gradient of another size");
+    assert!(pitch.is_multiple_of(level.lanes()) && pitch >= channels, "pixels of whole vectors");
+    assert!(sums.bias.len() == pitch && sums.slope.len() == pitch, "sums of another size");
+    let (z, slope) = match activation {
+        Some((z, slope)) => {
+            assert!(z.len() == g.len() && slope.len() == channels, "activation of another size");
+            (z.as_ptr(), slope.as_ptr())
+        }
+        None => (std::ptr::null(), std::ptr::null()),
+    };
+    let row = frame.row();
+    out.resize(frame.len());
+    out[..row].fill(0.0);
+    out[(height + 1) * row..].fill(0.0);
+    for y in 0..height {
+        let line = &mut out[(y + 1) * row..(y + 2) * row];
+        line[..pitch].fill(0.0);
+        line[(width + 1) * pitch..].fill(0.0);
+        if pitch - channels >= level.lanes() {
+            line.fill(0.0);
+        }
+        let at = y * width * channels;
+        // SAFETY: row y of g and z and the line's middle, all inside by the sizes asserted above; where there is no
+        // activation z is never read.
+        unsafe {
+            backward_raw(
+                level,
+                g.as_ptr().add(at),
+                z.wrapping_add(at),
+                slope,
+                line.as_mut_ptr().add(pitch),
+                sums.bias.as_mut_ptr(),
+                sums.slope.as_mut_ptr(),
+                width,
+                channels,
+                pitch,
+            );
+        }
+    }
+}

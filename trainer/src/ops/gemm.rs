@@ -1,0 +1,195 @@
+//! The one matrix kernel under every pass: a tile of sums kept in registers.
+
+use super::simd::{Level, Simd};
+
+/// Operands of a tile: `c[i][v] (+)= sum over segments and k of a[segment + i * a_row + k * a_k] * b[segment + k * b_k + v]`.
+///
+/// Offsets and steps are in f32. `v` runs over whole vectors of `b`; of the last vector only `tail` lanes reach `c`.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile<'a> {
+    /// Numbers that are broadcast.
+    pub a: *const f32,
+    /// Step of `a` from row to row.
+    pub a_row: usize,
+    /// Step of `a` from term to term.
+    pub a_k: usize,
+    /// Vectors.
+    pub b: *const f32,
+    /// Step of `b` from term to term.
+    pub b_k: usize,
+    /// Sums.
+    pub c: *mut f32,
+    /// Step of `c` from row to row.
+    pub c_row: usize,
+    /// Terms in a segment.
+    pub k: usize,
+    /// Start of each segment in `a` and `b`.
+    pub segments: &'a [(usize, usize)],
+    /// Lanes of the last vector that are stored, 1 to all.
+    pub tail: usize,
+    /// Whether `c` is added to or overwritten.
+    pub add: bool,
+}
+
+/// A tile of a given size and level.
+///
+/// # Safety
+/// The CPU must have the level, and every offset that the operands name must lie inside their allocations.
+type Kernel = unsafe fn(&Tile<'_>);
+
+#[inline(always)]
+unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
+    // SAFETY: the caller vouches for every offset named by the operands.
+    unsafe {
+        let mut sums = [[S::splat(0.0); NV]; MR];
+        for &(a, b) in t.segments {
+            let mut a = t.a.add(a);
+            let mut b = t.b.add(b);
+            for _ in 0..t.k {
+                let mut vectors = [S::splat(0.0); NV];
+                for v in 0..NV {
+                    vectors[v] = S::load(b.add(v * S::LANES));
+                }
+                for i in 0..MR {
+                    let x = S::splat(*a.wrapping_add(i.wrapping_mul(t.a_row)));
+                    for v in 0..NV {
+                        sums[i][v] = S::fma(x, vectors[v], sums[i][v]);
+                    }
+                }
+                a = a.wrapping_add(t.a_k);
+                b = b.wrapping_add(t.b_k);
+            }
+        }
+        for i in 0..MR {
+            let c = t.c.add(i * t.c_row);
+            for v in 0..NV - 1 {
+                let c = c.add(v * S::LANES);
+                S::store(c, if t.add { S::add(S::load(c), sums[i][v]) } else { sums[i][v] });
+            }
+            let c = c.add((NV - 1) * S::LANES);
+            let sum = sums[i][NV - 1];
+            if t.tail == S::LANES {
+                S::store(c, if t.add { S::add(S::load(c), sum) } else { sum });
+            } else {
+                S::store_n(c, if t.add { S::add(S::load_n(c, t.tail), sum) } else { sum }, t.tail);
+            }
+        }
+    }
+}
+
+/// Kernels by rows, the most rows first, for one count of vectors.
+type Family = &'static [(usize, Kernel)];
+
+macro_rules! family {
+    ($simd:ty, $features:literal, $nv:literal: $($mr:literal)+) => {{
+        const FAMILY: Family = &[$(({
+            $mr
+        }, {
+            #[target_feature(enable = $features)]
+            unsafe fn kernel(t: &Tile<'_>) {
+                // SAFETY: the caller's promise, handed on.
+                unsafe { tile::<$simd, $mr, $nv>(t) }
+            }
+            kernel
+        })),+];
+        FAMILY
+    }};
+    ($simd:ty, $nv:literal: $($mr:literal)+) => {{
+        const FAMILY: Family = &[$(($mr, tile::<$simd, $mr, $nv>)),+];
+        FAMILY
+    }};
+}
+
+/// Kernels for panels of `vectors` vectors.
+fn family(level: Level, vectors: usize) -> Family {
+    use super::simd::Portable;
+    #[cfg(target_arch = "x86_64")]
+    use super::simd::{Avx2, Avx512};
+    match (level, vectors) {
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, 4) => family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 4: 6 4 3 2 1),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, 3) => family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 3: 8 6 4 2 1),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, 2) => family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 2: 12 6 4 2 1),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, _) => family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 1: 12 6 4 2 1),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, 2) => family!(Avx2, "avx2,fma", 2: 6 4 3 2 1),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, _) => family!(Avx2, "avx2,fma", 1: 12 6 4 2 1),
+        (Level::Portable, 2) => family!(Portable, 2: 6 4 3 2 1),
+        (Level::Portable, _) => family!(Portable, 1: 6 4 3 2 1),
+    }
+}
+
+/// A matrix product cut into panels and tiles.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels {
+    level: Level,
+    columns: usize,
+}
+
+/// One panel: where it starts and how wide it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panel {
+    /// First column.
+    pub column: usize,
+    /// Vectors.
+    pub vectors: usize,
+    /// Columns, the last vector's absent lanes left out.
+    pub columns: usize,
+    /// Lanes of the last vector in use.
+    pub tail: usize,
+}
+
+impl Panels {
+    /// Panels for `columns` columns of output.
+    pub fn new(level: Level, columns: usize) -> Self {
+        Self { level, columns }
+    }
+
+    /// Columns with the last vector filled up.
+    pub fn padded(&self) -> usize {
+        self.columns.next_multiple_of(self.level.lanes())
+    }
+
+    /// The panels from left to right. Panel `p` of packed weights with `k` terms starts at `p.column * k`.
+    pub fn iter(self) -> impl Iterator<Item = Panel> {
+        let lanes = self.level.lanes();
+        let widest = self.level.panel_vectors() * lanes;
+        (0..self.columns).step_by(widest).map(move |column| {
+            let columns = widest.min(self.columns - column);
+            let vectors = columns.div_ceil(lanes);
+            Panel { column, vectors, columns, tail: columns - (vectors - 1) * lanes }
+        })
+    }
+
+    /// Width of a panel's row in packed weights.
+    pub fn width(&self, panel: Panel) -> usize {
+        panel.vectors * self.level.lanes()
+    }
+
+    /// The panel with every lane of its last vector stored.
+    pub fn whole(&self, panel: Panel) -> Panel {
+        Panel { tail: self.level.lanes(), ..panel }
+    }
+
+    /// Runs `t` for `rows` rows of one panel.
+    ///
+    /// # Safety
+    /// Every offset named by `t` and `rows` must lie inside the operands; nobody else may touch the rows of `c`.
+    pub unsafe fn run(&self, panel: Panel, mut t: Tile<'_>, mut rows: usize) {
+        let family = family(self.level, panel.vectors);
+        t.tail = panel.tail;
+        for &(height, kernel) in family {
+            while rows >= height {
+                // SAFETY: the caller vouches for the offsets, the level for the CPU.
+                unsafe { kernel(&t) };
+                rows -= height;
+                t.a = t.a.wrapping_add(height * t.a_row);
+                t.c = t.c.wrapping_add(height * t.c_row);
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One vector of f32 on each kind of CPU, and the choice between them at run time.
+
+use std::sync::OnceLock;
+
+/// What the CPU can do, from the plainest up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Plain Rust on groups of four, which compilers turn into SSE2 or NEON.
+    Portable,
+    /// AVX2 with FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The best level of this CPU, found once.
+    pub fn detect() -> Self {
+        static LEVEL: OnceLock<Level> = OnceLock::new();
+        *LEVEL.get_or_init(|| Self::available().last().copied().unwrap_or(Level::Portable))
+    }
+
+    /// Every level this CPU can run, the plainest first.
+    pub fn available() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "only x86-64 has more"))]
+        let mut levels = vec![Level::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                levels.push(Level::Avx2);
+                if is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                {
+                    levels.push(Level::Avx512);
+                }
+            }
+        }
+        levels
+    }
+
+    /// Lanes of one vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Level::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 8,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 16,
+        }
+    }
+
+    /// Widest panel of the matrix kernel in vectors: what leaves registers for six rows of sums.
+    pub fn panel_vectors(self) -> usize {
+        match self {
+            Level::Portable => 2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 4,
+        }
+    }
+}
+
+/// The few operations the kernels need. Every function is inlined into one that has the CPU feature switched on.
+///
+/// # Safety
+/// Implementors' functions may be called only on a CPU of their [`Level`]; pointers must be valid for the lanes read
+/// or written. No alignment is asked.
+pub unsafe trait Simd: Copy {
+    /// One register.
+    type V: Copy;
+    /// Its lanes.
+    const LANES: usize;
+    /// All lanes `x`.
+    unsafe fn splat(x: f32) -> Self::V;
+    /// Reads `LANES` values.
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// Reads the first `n <= LANES` values, the others are 0.
+    unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
+    /// Writes `LANES` values.
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// Writes the first `n <= LANES` values.
+    unsafe fn store_n(p: *mut f32, v: Self::V, n: usize);
+    /// `a * b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `min(v, 0)`.
+    unsafe fn negative(v: Self::V) -> Self::V;
+    /// `max(v, 0)`.
+    unsafe fn positive(v: Self::V) -> Self::V;
+    /// By lane: `yes` where `v < 0`, else `no`.
+    unsafe fn if_negative(v: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+}
+
+/// [`Level::Portable`].
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+// SAFETY: plain Rust; only the pointers matter, and the trait says what the caller owes.
+unsafe impl Simd for Portable {
+    type V = [f32; 4];
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable values.
+        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_n(p: *const f32, n: usize) -> [f32; 4] {
+        let mut v = [0.0; 4];
+        for (i, x) in v.iter_mut().enumerate().take(n) {
+            // SAFETY: i < n, and the caller vouches for n values.
+            *x = unsafe { *p.add(i) };
+        }
+        v
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: [f32; 4]) {
+        // SAFETY: the caller vouches for four writable values.
+        unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn store_n(p: *mut f32, v: [f32; 4], n: usize) {
+        for (i, x) in v.iter().enumerate().take(n) {
+            // SAFETY: i < n, and the caller vouches for n values.
+            unsafe { *p.add(i) = *x };
+        }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        // Not mul_add: without the CPU's FMA that is a slow library call.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn negative(v: [f32; 4]) -> [f32; 4] {
+        v.map(|x| if x < 0.0 { x } else { 0.0 })
+    }
+    #[inline(always)]
+    unsafe fn positive(v: [f32; 4]) -> [f32; 4] {
+        v.map(|x| if x < 0.0 { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn if_negative(v: [f32; 4], yes: [f32; 4], no: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if v[i] < 0.0 { yes[i] } else { no[i] })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Simd;
+    use std::arch::x86_64::*;
+
+    /// `Level::Avx2`.
+    #[derive(Clone, Copy)]
+    pub struct Avx2;
+
+    /// Masks for the first n of eight lanes start at `8 - n`.
+    static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[inline(always)]
+    unsafe fn mask8(n: usize) -> __m256i {
+        debug_assert!(n <= 8);
+        // SAFETY: n <= 8 keeps the eight values read inside the table.
+        unsafe { _mm256_loadu_si256(MASK.as_ptr().add(8 - n).cast()) }
+    }
+
+    // SAFETY: the trait limits calls to CPUs with AVX2 and FMA and to valid pointers; masked lanes are not touched.
+    #[allow(unused_unsafe, reason = "some intrinsics are safe where the feature is on")]
+    unsafe impl Simd for Avx2 {
+        type V = __m256;
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m256 {
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> __m256 {
+            unsafe { _mm256_maskload_ps(p, mask8(n)) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m256) {
+            unsafe { _mm256_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(p: *mut f32, v: __m256, n: usize) {
+            unsafe { _mm256_maskstore_ps(p, mask8(n), v) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn negative(v: __m256) -> __m256 {
+            // The second operand is returned where one is NaN, so NaN goes through.
+            unsafe { _mm256_min_ps(_mm256_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn positive(v: __m256) -> __m256 {
+            unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn if_negative(v: __m256, yes: __m256, no: __m256) -> __m256 {
+            unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(v, _mm256_setzero_ps())) }
+        }
+    }
+
+    /// `Level::Avx512`.
+    #[derive(Clone, Copy)]
+    pub struct Avx512;
+
+    #[inline(always)]
+    fn mask16(n: usize) -> __mmask16 {
+        debug_assert!(n <= 16);
+        ((1u32 << n) - 1) as u16
+    }
+
+    // SAFETY: the trait limits calls to CPUs with AVX-512 and to valid pointers; masked lanes are not touched.
+    #[allow(unused_unsafe, reason = "some intrinsics are safe where the feature is on")]
+    unsafe impl Simd for Avx512 {
+        type V = __m512;
+        const LANES: usize = 16;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> __m512 {
+            unsafe { _mm512_set1_ps(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> __m512 {
+            unsafe { _mm512_maskz_loadu_ps(mask16(n), p) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: __m512) {
+            unsafe { _mm512_storeu_ps(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(p: *mut f32, v: __m512, n: usize) {
+            unsafe { _mm512_mask_storeu_ps(p, mask16(n), v) }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn negative(v: __m512) -> __m512 {
+            // The second operand is returned where one is NaN, so NaN goes through.
+            unsafe { _mm512_min_ps(_mm512_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn positive(v: __m512) -> __m512 {
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn if_negative(v: __m512, yes: __m512, no: __m512) -> __m512 {
+            unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(v, _mm512_setzero_ps()), no, yes) }
+        }
+    }
+}
+
+/// Defines a function that runs `$body::<S>` with the CPU feature of a [`Level`] switched on.
+macro_rules! by_level {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident ($($arg:ident: $ty:ty),* $(,)?)) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// As of the body, and the CPU must have the level.
+        #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+        $vis unsafe fn $name(level: $crate::ops::simd::Level, $($arg: $ty),*) {
+            use $crate::ops::simd::Level;
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+            unsafe fn avx512($($arg: $ty),*) {
+                // SAFETY: the caller's promise, handed on.
+                unsafe { $body::<$crate::ops::simd::Avx512>($($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+            unsafe fn avx2($($arg: $ty),*) {
+                // SAFETY: the caller's promise, handed on.
+                unsafe { $body::<$crate::ops::simd::Avx2>($($arg),*) }
+            }
+            // SAFETY: a level is only made where the CPU has it, the rest is the caller's promise.
+            unsafe {
+                match level {
+                    Level::Portable => $body::<$crate::ops::simd::Portable>($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => avx2($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx512 => avx512($($arg),*),
+                }
+            }
+        }
+    };
+}
+pub(crate) use by_level;

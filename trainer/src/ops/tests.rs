@@ -1,0 +1,243 @@
+//! The kernels against burn's own operations and against finite differences.
+
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
+use proptest::prelude::*;
+
+use super::activate::Epilogue;
+use super::*;
+
+/// Largest difference, in units of the largest number.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let scale = b.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
+    a.iter().zip(b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale
+}
+
+fn values<const D: usize>(t: Tensor<D>) -> Vec<f32> {
+    t.into_data().try_to_vec().unwrap()
+}
+
+/// Numbers in -1..1 without a pattern.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(noise(shape.iter().product(), seed), shape), device)
+}
+
+/// Operands that ask for gradients, alike at every call.
+struct Case {
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    slope: Tensor<1>,
+    residual: Tensor<4>,
+    up: Tensor<4>,
+}
+
+impl Case {
+    fn new(s: &Shape) -> Self {
+        let device = Device::flex().autodiff();
+        let out = [s.batch, s.outputs, s.out_height(), s.out_width()];
+        Self {
+            x: tensor([s.batch, s.inputs, s.height, s.width], 1, &device).require_grad(),
+            weight: tensor([s.outputs, s.inputs, 3, 3], 2, &device).require_grad(),
+            bias: tensor([s.outputs], 3, &device).require_grad(),
+            slope: tensor([s.outputs], 4, &device).require_grad(),
+            residual: tensor(out, 5, &device).require_grad(),
+            up: tensor(out, 6, &device),
+        }
+    }
+
+    /// `y`, then the gradients of `sum(y * up)` to x, weight, bias, slope and residual.
+    fn results(&self, y: Tensor<4>) -> Vec<Vec<f32>> {
+        let grads = (y.clone() * self.up.clone()).sum().backward();
+        vec![
+            values(y),
+            values(self.x.grad(&grads).unwrap()),
+            values(self.weight.grad(&grads).unwrap()),
+            values(self.bias.grad(&grads).unwrap()),
+            values(self.slope.grad(&grads).unwrap()),
+            values(self.residual.grad(&grads).unwrap()),
+        ]
+    }
+
+    fn ours(&self, s: &Shape) -> Vec<Vec<f32>> {
+        let fused = Fused {
+            bias: Some(self.bias.clone()),
+            slope: Some(self.slope.clone()),
+            residual: Some(self.residual.clone()),
+        };
+        self.results(conv3x3_fused(self.x.clone(), self.weight.clone(), fused, s.stride.pixels()))
+    }
+
+    fn burns(&self, s: &Shape) -> Vec<Vec<f32>> {
+        let step = s.stride.pixels();
+        let options = ConvOptions::new([step, step], [1, 1], [1, 1], 1);
+        let y = conv2d(self.x.clone(), self.weight.clone(), Some(self.bias.clone()), options);
+        self.results(activation::prelu(y, self.slope.clone()) + self.residual.clone())
+    }
+}
+
+const NAMES: [&str; 6] = ["y", "dx", "dw", "dbias", "dslope", "dresidual"];
+/// f32 sums of up to 9 x 300 terms in another order; Winograd's transforms cost about one digit.
+const TOLERANCE: f32 = 3e-5;
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    (
+        1..5usize,
+        1..70usize,
+        1..70usize,
+        1..20usize,
+        1..20usize,
+        prop_oneof![Just(Stride::One), Just(Stride::Two)],
+    )
+        .prop_map(|(batch, inputs, outputs, height, width, stride)| Shape {
+            batch,
+            inputs,
+            outputs,
+            height,
+            width,
+            stride,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn forward_and_every_gradient_equal_burns(s in shapes()) {
+        let case = Case::new(&s);
+        for ((name, ours), burns) in NAMES.iter().zip(case.ours(&s)).zip(case.burns(&s)) {
+            let d = distance(&ours, &burns);
+            prop_assert!(d < TOLERANCE, "{name} of {s:?} is off by {d}");
+        }
+    }
+
+    #[test]
+    fn every_level_gives_the_portable_result(s in shapes()) {
+        let x = noise(s.batch * s.image(), 1);
+        let weights = noise(s.weights(), 2);
+        let (bias, slope) = (noise(s.outputs, 3), noise(s.outputs, 4));
+        let g = noise(s.batch * s.out_image(), 5);
+        let run = |level| {
+            let (mut z, mut y, mut dx) = (vec![0.0; g.len()], vec![0.0; g.len()], vec![0.0; x.len()]);
+            let epilogue = Epilogue { bias: Some(&bias), slope: Some(&slope) };
+            let pass = layer::Forward { level, shape: &s, x: &x, weights: &weights, epilogue, residual: None };
+            pass.run(Some(&mut z), &mut y);
+            let mut alone = vec![0.0; g.len()];
+            pass.run(None, &mut alone);
+            assert_eq!(y, alone, "the sums kept or not, the output is the same");
+            // The same z for all: a sum beside zero may fall on either side of it.
+            let z = noise(g.len(), 6);
+            let activation = Some((&z[..], &slope[..]));
+            let pass = layer::Backward { level, shape: &s, x: &x, weights: &weights, activation, g: &g };
+            let r = pass.run(Some(&mut dx));
+            [y, dx, r.weights, r.bias, r.slope]
+        };
+        let portable = run(Level::Portable);
+        for level in Level::available() {
+            for ((name, one), other) in NAMES.iter().zip(run(level)).zip(&portable) {
+                let d = distance(&one, other);
+                prop_assert!(d < TOLERANCE, "{name} at {level:?} of {s:?} is off by {d}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_convolution_worked_by_hand() {
+    // 1 2      all-ones kernel: every output sees all four pixels at stride 1.
+    // 3 4
+    let device = Device::flex();
+    let x = Tensor::<4>::from_data([[[[1.0f32, 2.0], [3.0, 4.0]]]], &device);
+    let ones = Tensor::<4>::ones([1, 1, 3, 3], &device);
+    assert_eq!(values(conv3x3(x.clone(), ones, None, 1)), [10.0; 4]);
+    // Only the tap right of the centre: the picture moves left, zeros come in.
+    let right = Tensor::<4>::from_data([[[[0.0f32, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]]], &device);
+    assert_eq!(values(conv3x3(x.clone(), right.clone(), None, 1)), [2.0, 0.0, 4.0, 0.0]);
+    // Bias -3, slope 0.5: 2 - 3 = -1 becomes -0.5.
+    let bias = Some(Tensor::from_floats([-3.0], &device));
+    let slope = Tensor::from_floats([0.5], &device);
+    assert_eq!(values(conv_prelu(x, right, bias, slope, 2)), [-0.5]);
+}
+
+#[test]
+fn gradients_of_the_fused_prelu_are_finite_differences() {
+    let s = Shape { batch: 2, inputs: 3, outputs: 5, height: 6, width: 5, stride: Stride::One };
+    let case = Case::new(&s);
+    let found = case.ours(&s);
+    let y = |x: &Tensor<4>, w: &Tensor<4>, b: &Tensor<1>, a: &Tensor<1>| {
+        let y = conv_prelu(x.clone(), w.clone(), Some(b.clone()), a.clone(), 1);
+        values(y * case.up.clone()).iter().map(|&v| f64::from(v)).sum::<f64>()
+    };
+    // Along a random direction d: (f(p + h d) - f(p - h d)) / 2h = grad . d
+    let h = 1e-3f32;
+    let device = Device::flex().autodiff();
+    let check = |name: &str, grad: &[f32], direction: Vec<f32>, difference: f64| {
+        let expected: f64 = grad.iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
+        assert!(
+            (difference - expected).abs() < 2e-2 * (1.0 + expected.abs()),
+            "{name}: {difference} against {expected}"
+        );
+    };
+    macro_rules! along {
+        ($name:literal, $param:expr, $dims:literal, $grad:expr, |$p:ident| $f:expr) => {{
+            let param = $param.clone().detach();
+            let direction: Tensor<$dims> = tensor(param.dims(), 9, &device);
+            let at = |step: f32| {
+                let $p = param.clone() + direction.clone() * step;
+                $f
+            };
+            check($name, $grad, values(direction.clone()), (at(h) - at(-h)) / (2.0 * f64::from(h)));
+        }};
+    }
+    along!("x", case.x, 4, &found[1], |p| y(&p, &case.weight, &case.bias, &case.slope));
+    along!("weight", case.weight, 4, &found[2], |p| y(&case.x, &p, &case.bias, &case.slope));
+    along!("bias", case.bias, 1, &found[3], |p| y(&case.x, &case.weight, &p, &case.slope));
+    along!("slope", case.slope, 1, &found[4], |p| y(&case.x, &case.weight, &case.bias, &p));
+}
+
+#[test]
+fn the_same_bits_with_one_thread_and_with_three() {
+    let s = Shape { batch: 7, inputs: 20, outputs: 36, height: 14, width: 12, stride: Stride::One };
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| Case::new(&s).ours(&s))
+    };
+    let one = run(1);
+    for _ in 0..3 {
+        assert_eq!(one, run(3));
+    }
+}
+
+#[test]
+fn operands_of_other_kinds_go_to_burn() {
+    let device = Device::flex();
+    let x = Tensor::<4>::random([1, 4, 6, 6], Distribution::Default, &device);
+    let weight = Tensor::<4>::random([2, 4, 3, 3], Distribution::Default, &device);
+    // Stride 3 has no kernel here.
+    assert_eq!(conv3x3(x.clone(), weight.clone(), None, 3).dims(), [1, 2, 2, 2]);
+    let half =
+        conv3x3(x.cast(burn::tensor::FloatDType::F16), weight.cast(burn::tensor::FloatDType::F16), None, 1);
+    assert_eq!(half.dtype(), burn::tensor::DType::F16);
+}
+
+#[test]
+fn operands_in_any_memory_order_give_the_same() {
+    let device = Device::flex();
+    let weight = tensor::<4>([6, 5, 3, 3], 2, &device);
+    let x = tensor::<4>([2, 5, 7, 4], 1, &device);
+    let expected = values(conv3x3(x.clone(), weight.clone(), None, 1));
+    // The same picture as a view of a wider one and as a transposed one.
+    let wide = Tensor::cat(vec![x.clone(), x.clone()], 3).slice([0..2, 0..5, 0..7, 0..4]);
+    assert_eq!(values(conv3x3(wide, weight.clone(), None, 1)), expected);
+    let turned = values(x.clone().swap_dims(2, 3));
+    let turned = Tensor::<4>::from_data(TensorData::new(turned, [2, 5, 4, 7]), &device).swap_dims(2, 3);
+    assert_eq!(values(conv3x3(turned, weight, None, 1)), expected);
+}
