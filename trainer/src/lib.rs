@@ -5,4 +5,5 @@ pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod graph;
+pub mod head;
 pub mod import;
