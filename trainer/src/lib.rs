@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod export;
 pub mod file;
 pub mod graph;
+pub mod head;
 pub mod import;
 pub mod metrics;
 pub mod plot;
