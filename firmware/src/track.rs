@@ -235,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_counts_by_its_quality_and_every_one_a_little() {
+        let mut t = tracker();
+        let mut face = |at, quality, sample| {
+            let mut f = face(0.0, Some(sample));
+            f.quality.score = quality;
+            t.update(Millis(at), &[f])[0]
+        };
+        // 0.9 (1, 0) + 0.05 (0.8, 0.6), since none counts less than 0.05: (0.94, 0.03), of unit length.
+        let id = face(0, 0.9, [1.0, 0.0]);
+        assert_eq!(face(10, 0.0, [0.8, 0.6]), id);
+        let p = t.get(id).unwrap().probe().unwrap().to_vec();
+        assert!((p[0] - 0.999_491).abs() < 1e-5 && (p[1] - 0.031_899).abs() < 1e-5, "{p:?}");
+    }
+
+    #[test]
     fn the_best_samples_are_kept() {
         let mut t = tracker();
         let mut good = face(0.0, Some([1.0, 0.0]));

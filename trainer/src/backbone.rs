@@ -220,7 +220,8 @@ impl Builder<'_> {
     fn build(mut self) -> Result<Network, GraphError> {
         let mut value = ValueId::INPUT;
         let mut channels = INPUT.channels;
-        for (stage, (out, units)) in self.spec.channels().into_iter().zip(self.spec.depth.units()).enumerate() {
+        for (stage, (out, units)) in self.spec.channels().into_iter().zip(self.spec.depth.units()).enumerate()
+        {
             let s = stage + 1;
             // The first of a stage halves the map; all others are in residual units.
             value = self.conv(&format!("{s}_1"), value, [out, channels], 2)?;
@@ -301,7 +302,12 @@ impl Builder<'_> {
         Ok(self.net.push("fc5", Op::Gemm(Gemm { weight, bias }), &[flat]))
     }
 
-    fn weight<const N: usize>(&self, name: &str, shape: [usize; N], init: Init) -> Result<Tensor, GraphError> {
+    fn weight<const N: usize>(
+        &self,
+        name: &str,
+        shape: [usize; N],
+        init: Init,
+    ) -> Result<Tensor, GraphError> {
         let values = init.values(self.seed, name, &shape);
         Tensor::new(shape, values)
             .map_err(|e| GraphError::Layer { layer: name.to_owned(), what: e.to_string() })

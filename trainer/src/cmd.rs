@@ -3,11 +3,12 @@
 pub mod bench_loader;
 pub mod cache;
 pub mod calibrate;
-pub mod describe;
 pub mod check;
 pub mod data;
+pub mod describe;
 pub mod detect;
 pub mod eval;
+pub mod export;
 pub mod extract;
 pub mod import;
 pub mod list;
@@ -15,6 +16,7 @@ pub mod overlap;
 pub mod preprocess;
 pub mod quantise;
 pub mod run;
+pub mod train;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

@@ -132,6 +132,11 @@ impl Trainable {
     }
 
     /// Running statistics of the batch normalisations, in running order.
+    pub fn statistics(&self) -> &[Statistics] {
+        &self.statistics
+    }
+
+    /// The same, for loading.
     pub fn statistics_mut(&mut self) -> &mut [Statistics] {
         &mut self.statistics
     }

@@ -16,6 +16,7 @@ pub mod a_softmax;
 pub mod angular;
 pub mod annealing;
 pub mod arcface;
+pub mod back_off;
 pub mod classifier;
 pub mod config;
 pub mod cosface;

@@ -2,7 +2,9 @@
 
 pub mod backbone;
 pub mod cmd;
+pub mod config;
 pub mod dataset;
+pub mod device;
 pub mod engine;
 pub mod evaluate;
 pub mod export;
@@ -11,5 +13,6 @@ pub mod graph;
 pub mod head;
 pub mod import;
 pub mod metrics;
-pub mod plot;
 pub mod ops;
+pub mod plot;
+pub mod training;

@@ -41,6 +41,10 @@ enum Command {
     BenchLoader(cmd::bench_loader::BenchLoader),
     /// Features of a folder of pictures, to a file that `eval` takes
     Extract(cmd::extract::Extract),
+    /// Train a network as a configuration file says
+    Train(cmd::train::Train),
+    /// Write a run's network as ONNX into a model folder
+    Export(cmd::export::Export),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -61,6 +65,8 @@ fn main() -> ExitCode {
         Command::Cache(args) => cmd::cache::run(&args),
         Command::BenchLoader(args) => cmd::bench_loader::run(&args),
         Command::Extract(args) => cmd::extract::run(&args),
+        Command::Train(args) => cmd::train::run(&args),
+        Command::Export(args) => cmd::export::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
     match result {

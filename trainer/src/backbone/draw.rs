@@ -35,7 +35,14 @@ pub fn svg(network: &Network, input: InputShape) -> Result<String, GraphError> {
         counts.macs as f64 / 1e6
     );
     // Writing to a String cannot fail.
-    let _ = boxed(&mut s, 0, "#eeeeee", &network.input_name, "input", &crate::graph::Shape::from(input).to_string());
+    let _ = boxed(
+        &mut s,
+        0,
+        "#eeeeee",
+        &network.input_name,
+        "input",
+        &crate::graph::Shape::from(input).to_string(),
+    );
     for (i, (row, node)) in rows.iter().zip(network.nodes()).enumerate() {
         let _ = boxed(&mut s, i + 1, colour(&node.op), &row.name, &row.what, &row.shape.to_string());
         for from in node.inputs.iter().map(|id| id.index()) {

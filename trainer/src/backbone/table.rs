@@ -68,6 +68,9 @@ mod tests {
         assert_eq!(rows.iter().map(|r| r.macs).sum::<u64>(), total.macs);
         let first = &rows[0];
         // 27 x 64 weights + 64 biases; 1,728 multiplications at each of 56 x 48 places.
-        assert_eq!((first.what.as_str(), first.parameters, first.macs), ("conv 3x3 / 2 + bias", 1792, 1728 * 2688));
+        assert_eq!(
+            (first.what.as_str(), first.parameters, first.macs),
+            ("conv 3x3 / 2 + bias", 1792, 1728 * 2688)
+        );
     }
 }

@@ -57,15 +57,11 @@ fn the_layers_are_those_of_the_prototxt() {
         }
     }
     let shapes = net.shapes().unwrap();
-    let at = |name: &str| {
-        shapes[1 + net.nodes().iter().position(|n| n.name == name).unwrap()].to_string()
-    };
-    assert_eq!([at("conv1_1"), at("res2_5"), at("res3_9"), at("res4_3")], [
-        "[64, 56, 48]",
-        "[128, 28, 24]",
-        "[256, 14, 12]",
-        "[512, 7, 6]"
-    ]);
+    let at = |name: &str| shapes[1 + net.nodes().iter().position(|n| n.name == name).unwrap()].to_string();
+    assert_eq!(
+        [at("conv1_1"), at("res2_5"), at("res3_9"), at("res4_3")],
+        ["[64, 56, 48]", "[128, 28, 24]", "[256, 14, 12]", "[512, 7, 6]"]
+    );
 }
 
 #[test]
@@ -85,7 +81,10 @@ fn options_change_what_they_say() {
     assert_eq!(Spec { width: 0.5, ..Spec::default() }.channels(), [32, 64, 128, 256]);
 
     let bare = Spec { biases: Biases::None, ..Spec::published(Depth::D4) }.build(1).unwrap();
-    assert_eq!(built(Depth::D4).counts(INPUT).unwrap().parameters - bare.counts(INPUT).unwrap().parameters, 960 + 512);
+    assert_eq!(
+        built(Depth::D4).counts(INPUT).unwrap().parameters - bare.counts(INPUT).unwrap().parameters,
+        960 + 512
+    );
     let last = Spec { last_activation: LastActivation::Relu, ..Spec::published(Depth::D4) }.build(1).unwrap();
     assert_eq!(last.nodes().last().unwrap().op, Op::Relu);
     assert!(Spec { width: 9.0, ..Spec::default() }.validate().unwrap_err().contains("network.width"));

@@ -42,7 +42,9 @@ pub fn run(args: &Describe) -> Result<()> {
     let network = network(args)?;
     let input = match (network.input.height, network.input.width) {
         (Some(_), Some(_)) => network.input,
-        _ => bail!("{}: its input has a free size; only networks of a fixed size are described", args.network),
+        _ => {
+            bail!("{}: its input has a free size; only networks of a fixed size are described", args.network)
+        }
     };
     crate::say!("{:<12} {:<24} {:>16} {:>12} {:>14}", "layer", "what", "output", "parameters", "MAC");
     for r in rows(&network, input)? {
@@ -77,11 +79,7 @@ fn network(args: &Describe) -> Result<Network> {
             width: args.width,
             embedding: args.embedding,
             output: if args.depthwise { Output::Depthwise } else { Output::Fc5 },
-            normalisation: if args.batch_norm {
-                Normalisation::Batch
-            } else {
-                Normalisation::None
-            },
+            normalisation: if args.batch_norm { Normalisation::Batch } else { Normalisation::None },
             ..Spec::published(Depth::try_from(depth).map_err(anyhow::Error::msg)?)
         };
         spec.validate().map_err(anyhow::Error::msg)?;

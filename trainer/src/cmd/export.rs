@@ -51,8 +51,7 @@ pub fn run(args: &Export) -> Result<()> {
     network.name.clone_from(&id);
     let bytes = onnx::to_bytes(&network)?;
     let counts = network.counts(network.input)?;
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("{}: cannot be made", args.out.display()))?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
     let mut manifest = match args.out.join(MANIFEST).exists() {
         true => Manifest::load(&args.out)?,
         false => Manifest::empty(&args.out),

@@ -51,6 +51,9 @@ pub struct Overlap {
     /// Write the identities of A that were found there, for `--exclude @FILE`
     #[arg(long, value_name = "FILE")]
     write_exclude: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// A set as vectors.
@@ -96,7 +99,7 @@ pub fn run(args: &Overlap) -> Result<()> {
         let model = pipeline.embedder().model();
         write(path, &format!("# in {} too, at {threshold} and above by {model}\n{lines}", b.display()))?;
     }
-    if args.common.json {
+    if args.json {
         let list: Vec<_> = found
             .iter()
             .map(|(i, m)| json!({ "identity": name_a(*i), "other": name_b(m.other), "score": m.score }))

@@ -39,7 +39,11 @@ pub fn run(args: &Train) -> Result<()> {
     let path = match &args.config {
         Some(path) => path.clone(),
         None => {
-            ensure!(kept.exists(), "{}: no run there to go on with; give a configuration", args.out.display());
+            ensure!(
+                kept.exists(),
+                "{}: no run there to go on with; give a configuration",
+                args.out.display()
+            );
             kept.clone()
         }
     };
@@ -47,7 +51,11 @@ pub fn run(args: &Train) -> Result<()> {
     if args.resume && args.config.is_some() && kept.exists() {
         let same = Config::load(&kept)? == config;
         if !same {
-            eprintln!("limen-train: {} differs from the run's own {}; goes on with the new one", path.display(), kept.display());
+            eprintln!(
+                "limen-train: {} differs from the run's own {}; goes on with the new one",
+                path.display(),
+                kept.display()
+            );
         }
     }
     let stop = Arc::new(AtomicBool::new(false));

@@ -14,8 +14,14 @@ fn tensor(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
 }
 
 fn small(normalisation: Normalisation, output: Output) -> Network {
-    let spec =
-        Spec { width: 0.125, embedding: 6, normalisation, output, biases: Biases::Published, ..Spec::published(Depth::D10) };
+    let spec = Spec {
+        width: 0.125,
+        embedding: 6,
+        normalisation,
+        output,
+        biases: Biases::Published,
+        ..Spec::published(Depth::D10)
+    };
     spec.build(5).unwrap()
 }
 
@@ -43,10 +49,14 @@ fn the_engine_computes_what_the_reference_computes() {
 
 #[test]
 fn parameters_are_named_after_the_layers_and_move_as_published() {
-    let net = Trainable::new(Spec::published(Depth::D4).build(1).unwrap(), Precision::F32, &Device::flex()).unwrap();
+    let net = Trainable::new(Spec::published(Depth::D4).build(1).unwrap(), Precision::F32, &Device::flex())
+        .unwrap();
     let told: Vec<(&str, f64, f64)> =
         net.params().iter().map(|p| (p.name.as_str(), p.rate.lr, p.rate.decay)).collect();
-    assert_eq!(&told[..3], [("conv1_1.weight", 1.0, 1.0), ("conv1_1.bias", 2.0, 0.0), ("relu1_1.slope", 1.0, 1.0)]);
+    assert_eq!(
+        &told[..3],
+        [("conv1_1.weight", 1.0, 1.0), ("conv1_1.bias", 2.0, 0.0), ("relu1_1.slope", 1.0, 1.0)]
+    );
     assert_eq!(&told[12..], [("fc5.weight", 1.0, 1.0), ("fc5.bias", 2.0, 0.0)]);
     assert_eq!(net.params().iter().map(|p| p.value.dims()[0] as u64).sum::<u64>(), 12_562_496);
 }
@@ -69,13 +79,17 @@ fn tiny() -> Network {
         })
     };
     let y = n.push("a", conv(3, 2, 2, 5), &[ValueId::INPUT]);
-    let y = n.push("n", Op::BatchNorm(BatchNorm {
-        scale: vec![1.0, 0.5, 2.0],
-        shift: vec![0.0, 0.1, -0.2],
-        mean: vec![0.0; 3],
-        variance: vec![1.0; 3],
-        epsilon: 1e-5,
-    }), &[y]);
+    let y = n.push(
+        "n",
+        Op::BatchNorm(BatchNorm {
+            scale: vec![1.0, 0.5, 2.0],
+            shift: vec![0.0, 0.1, -0.2],
+            mean: vec![0.0; 3],
+            variance: vec![1.0; 3],
+            epsilon: 1e-5,
+        }),
+        &[y],
+    );
     let y = n.push("p", Op::PRelu { slope: vec![0.25, 0.1, 0.5] }, &[y]);
     let z = n.push("b", conv(3, 3, 1, 3), &[y]);
     let y = n.push("sum", Op::Add, &[y, z]);
@@ -114,7 +128,12 @@ fn gradients_are_those_of_finite_differences() {
             let want = ((at(&mut net, h) - at(&mut net, -h)) / (2.0 * f64::from(h))) as f32;
             // f32 sums of about 50 lose 1e-5 a difference; the bias before a normalisation has no gradient at all.
             let slack = 0.02 * largest.max(want.abs()).max(0.2);
-            assert!((got[k] - want).abs() < slack, "{} [{k}]: {} against {want}", net.params()[i].name, got[k]);
+            assert!(
+                (got[k] - want).abs() < slack,
+                "{} [{k}]: {} against {want}",
+                net.params()[i].name,
+                got[k]
+            );
         }
     }
 }
@@ -147,12 +166,16 @@ fn batch_statistics_by_hand() {
 #[test]
 fn what_cannot_learn_is_named() {
     let mut n = Network::new("t", "x", INPUT);
-    let y = n.push("pool", Op::MaxPool(crate::graph::MaxPool {
-        kernel: Size2::square(2),
-        stride: Size2::square(2),
-        pad: Size2::square(0),
-        rounding: crate::graph::Rounding::Floor,
-    }), &[crate::graph::ValueId::INPUT]);
+    let y = n.push(
+        "pool",
+        Op::MaxPool(crate::graph::MaxPool {
+            kernel: Size2::square(2),
+            stride: Size2::square(2),
+            pad: Size2::square(0),
+            rounding: crate::graph::Rounding::Floor,
+        }),
+        &[crate::graph::ValueId::INPUT],
+    );
     n.output("y", y);
     let e = Trainable::new(n, Precision::F32, &Device::flex()).unwrap_err().to_string();
     assert!(e.contains("`pool`") && e.contains("MaxPool"), "{e}");

@@ -17,7 +17,8 @@ impl Network {
     /// # Errors
     /// When a layer does not fit, or a length of `input` is free.
     pub fn counts(&self, input: InputShape) -> Result<Counts, GraphError> {
-        let add = |a: Counts, b: Counts| Counts { parameters: a.parameters + b.parameters, macs: a.macs + b.macs };
+        let add =
+            |a: Counts, b: Counts| Counts { parameters: a.parameters + b.parameters, macs: a.macs + b.macs };
         Ok(self.counts_by_layer(input)?.into_iter().fold(Counts { parameters: 0, macs: 0 }, add))
     }
 

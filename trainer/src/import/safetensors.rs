@@ -6,18 +6,14 @@ use super::weights::Weights;
 use crate::graph::Tensor;
 use crate::graph::tensor::element_count;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Reads all floating-point tensors; whole numbers (counters) are left out.
 ///
 /// # Errors
 /// When the file is damaged.
 pub fn read(bytes: &[u8]) -> Result<Weights, Fault> {
-    let (length, rest) = bytes.split_first_chunk().ok_or_else(|| damaged("it is cut off"))?;
-    let length =
-        usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged("its header is too long"))?;
-    let (header, data) = rest.split_at_checked(length).ok_or_else(|| damaged("its header is cut off"))?;
-    let header: serde_json::Map<String, Value> = serde_json::from_slice(header)
-        .map_err(|error| damaged(&format!("its header is no JSON ({error})")))?;
+    let (header, data) = header(bytes)?;
     let mut weights = Weights::default();
     for (name, entry) in header.iter().filter(|(name, _)| *name != "__metadata__") {
         let wrong = |what: &str| Fault::Tensor { tensor: name.clone(), what: what.into() };
@@ -43,6 +39,29 @@ pub fn read(bytes: &[u8]) -> Result<Weights, Fault> {
         weights.insert(name, tensor.map_err(|error| wrong(&error.to_string()))?)?;
     }
     Ok(weights)
+}
+
+/// What the file says of itself, name by name.
+///
+/// # Errors
+/// When the file is damaged.
+pub fn metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>, Fault> {
+    let (header, _) = header(bytes)?;
+    let Some(said) = header.get("__metadata__").and_then(Value::as_object) else {
+        return Ok(BTreeMap::new());
+    };
+    Ok(said.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
+}
+
+/// The table and the numbers behind it.
+fn header(bytes: &[u8]) -> Result<(serde_json::Map<String, Value>, &[u8]), Fault> {
+    let (length, rest) = bytes.split_first_chunk().ok_or_else(|| damaged("it is cut off"))?;
+    let length =
+        usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged("its header is too long"))?;
+    let (header, data) = rest.split_at_checked(length).ok_or_else(|| damaged("its header is cut off"))?;
+    let header = serde_json::from_slice(header)
+        .map_err(|error| damaged(&format!("its header is no JSON ({error})")))?;
+    Ok((header, data))
 }
 
 fn damaged(what: &str) -> Fault {

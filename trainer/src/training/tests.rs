@@ -1,0 +1,174 @@
+//! Runs on drawn faces: a resumed run equals an unbroken one bit by bit, passes add up, divergence is told.
+
+use super::*;
+use crate::metrics::Metrics;
+use limen_models::image::RgbImage;
+
+/// Six people of four pictures each, each a colour and a pattern of its own, as PNG crops.
+fn people(folder: &Path) {
+    for person in 0..6u32 {
+        let home = folder.join(format!("p{person}"));
+        std::fs::create_dir_all(&home).unwrap();
+        for picture in 0..4u32 {
+            let mut im = RgbImage::filled(WIDTH, HEIGHT, [0; 3]).unwrap();
+            for y in 0..HEIGHT as u32 {
+                for x in 0..WIDTH as u32 {
+                    let wave = ((x * (person + 1) / 8 + y * (6 - person) / 8 + picture) % 2) as u8;
+                    let level = |c: u32| 40 + 30 * ((person + c) % 5) as u8 + 50 * wave + 3 * picture as u8;
+                    im.set_pixel(x as usize, y as usize, [level(0), level(1), level(2)]);
+                }
+            }
+            let (w, h) = (WIDTH as u32, HEIGHT as u32);
+            image::save_buffer(home.join(format!("{picture}.png")), im.data(), w, h, image::ColorType::Rgb8)
+                .unwrap();
+        }
+    }
+}
+
+fn config(folder: &Path, extra: &str) -> Config {
+    Config::parse(&format!(
+        r#"
+        seed = 3
+        [data]
+        paths = [{:?}]
+        held_out = 0.34
+        workers = 2
+        [network]
+        depth = 4
+        width = 0.125
+        embedding = 16
+        [head]
+        kind = "a-softmax"
+        {extra}
+        "#,
+        folder.join("people")
+    ))
+    .unwrap()
+}
+
+const SCHEDULE: &str = r#"
+        [schedule]
+        steps = 8
+        batch = 6
+        lr = 0.02
+        fall = { kind = "steps", at = [5], gamma = 0.1 }
+        [output]
+        checkpoint_every = 3
+        keep = 9
+        validate_every = 4
+        pairs = 4
+        log_every = 1
+"#;
+
+fn go(config: &Config, run: &Path, begin: Begin) -> Result<Ended> {
+    Run::new(config, run, begin, &Device::flex())?.go(&AtomicBool::new(false))
+}
+
+fn losses(run: &Path) -> Vec<(u64, u64)> {
+    Metrics::read(run).unwrap().steps.iter().map(|s| (s.step, s.loss.to_bits())).collect()
+}
+
+#[test]
+fn a_resumed_run_equals_an_unbroken_one_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let config = config(dir.path(), SCHEDULE);
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    let ended = go(&config, &whole, Begin::Anew).unwrap();
+    assert_eq!((ended.step, ended.stopped), (8, false));
+    go(&config, &broken, Begin::Anew).unwrap();
+    // As after a kill between steps 6 and 8: the later checkpoint is not there, an earlier line of metrics is torn.
+    std::fs::remove_file(checkpoint::path(&broken, 8)).unwrap();
+    let metrics = broken.join(crate::metrics::FILE_NAME);
+    let text = std::fs::read(&metrics).unwrap();
+    std::fs::write(&metrics, &text[..text.len() - 7]).unwrap();
+    let again = go(&config, &broken, Begin::Resume).unwrap();
+    assert_eq!(again.step, 8);
+    assert_eq!(losses(&whole), losses(&broken));
+    assert_eq!(std::fs::read(ended.checkpoint).unwrap(), std::fs::read(again.checkpoint).unwrap());
+    let first = Metrics::read(&whole).unwrap();
+    assert!(first.steps[7].loss < first.steps[0].loss, "it learns: {:?}", first.steps);
+    assert_eq!(first.validations.iter().filter(|v| v.figure == "held-out-accuracy").count(), 2);
+    let e = go(&config, &whole, Begin::Anew).unwrap_err().to_string();
+    assert!(e.contains("a run is there already") && e.contains("--resume"), "{e}");
+}
+
+#[test]
+fn passes_add_up_to_the_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let whole = config(dir.path(), SCHEDULE);
+    let mut parts = whole.clone();
+    parts.schedule.micro_batch = Some(2);
+    go(&whole, &dir.path().join("whole"), Begin::Anew).unwrap();
+    go(&parts, &dir.path().join("parts"), Begin::Anew).unwrap();
+    let loss = |run: &str| -> Vec<f64> {
+        Metrics::read(&dir.path().join(run)).unwrap().steps.iter().map(|s| s.loss).collect()
+    };
+    for (a, b) in loss("whole").iter().zip(loss("parts")) {
+        assert!((a - b).abs() < 1e-4 * a.abs(), "{a} {b}: only the order of the sums differs");
+    }
+}
+
+#[test]
+fn a_run_that_guesses_ends_with_a_sentence_or_backs_off() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    // A rate so small that nothing is learnt, and no patience.
+    let still = SCHEDULE.replace("lr = 0.02", "lr = 1e-9");
+    let guard = "[guard]\npatience = 4\nwindow = 2\nnearness = 0.49\n";
+    let e = go(&config(dir.path(), &format!("{still}{guard}")), &dir.path().join("stop"), Begin::Anew)
+        .unwrap_err();
+    let said = e.to_string();
+    assert!(
+        said.contains("step 5") && said.contains("guessing") && said.contains("head.lambda.min"),
+        "{said}"
+    );
+    let patient = format!("{still}{guard}policy = \"raise-lambda\"\n");
+    let run = dir.path().join("back");
+    let e = go(&config(dir.path(), &patient), &run, Begin::Anew).unwrap_err().to_string();
+    assert!(e.contains("guessing"), "it gives up in the end: {e}");
+    assert_eq!(checkpoint::newest(&run).unwrap().unwrap().state.step, 3, "and its checkpoint is whole");
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let wild = SCHEDULE.replace("lr = 0.02", "lr = 100");
+    let e = go(&config(dir.path(), &wild), &dir.path().join("run"), Begin::Anew).unwrap_err().to_string();
+    assert!(e.contains("no number") || e.contains("certain of the wrong answer"), "{e}");
+}
+
+#[test]
+fn other_pictures_and_other_networks_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let first = config(dir.path(), SCHEDULE);
+    let run = dir.path().join("run");
+    let ended = go(&first, &run, Begin::Anew).unwrap();
+    let mut other = first.clone();
+    other.network.embedding = 24;
+    let e = format!("{:#}", go(&other, &run, Begin::Resume).unwrap_err());
+    assert!(e.contains("another network") && e.contains("fc5"), "{e}");
+    // A start from a checkpoint takes the weights and begins at step 1.
+    let mut next = first.clone();
+    next.start = Some(crate::config::Start::Checkpoint(ended.checkpoint));
+    let run2 = dir.path().join("next");
+    go(&next, &run2, Begin::Anew).unwrap();
+    let (a, b) = (Metrics::read(&run).unwrap(), Metrics::read(&run2).unwrap());
+    assert!(b.steps[0].loss < a.steps[0].loss, "it begins where the other ended");
+    std::fs::remove_dir_all(dir.path().join("people/p5")).unwrap();
+    let e = go(&first, &run, Begin::Resume).unwrap_err().to_string();
+    assert!(e.contains("other pictures"), "{e}");
+}
+
+#[test]
+fn too_few_people_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let mut config = config(dir.path(), SCHEDULE);
+    config.data.min_pictures = 5;
+    let e = format!("{:#}", go(&config, &dir.path().join("run"), Begin::Anew).unwrap_err());
+    assert!(e.contains("two identities") || e.contains("data.held_out"), "{e}");
+}
