@@ -1,6 +1,7 @@
 //! Tests of the augmentations together: seeds, shares, shifts.
 
 use super::*;
+use crate::dataset::crop::{HEIGHT, WIDTH};
 use limen_models::manifest::Alignment;
 
 /// The template's landmarks in a 96x112 crop.
