@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use limen_models::align::AlignedFace;
-use limen_models::image::RgbImage;
 use limen_models::manifest::Mirror;
 use limen_models::pipeline::Pipeline;
 use serde_json::json;
@@ -13,7 +12,7 @@ use serde_json::json;
 use crate::cmd::check::write;
 use crate::cmd::data::{Without, tell};
 use crate::cmd::eval::Common;
-use crate::dataset::crop::{Crops, HEIGHT, WIDTH};
+use crate::dataset::crop::{Crops, cut};
 use crate::dataset::decode;
 use crate::dataset::index::Index;
 use crate::dataset::parallel::{self, Progress};
@@ -164,7 +163,11 @@ fn embed(
         };
         let crops = crops.clone().or_else(|| Crops::of_size(image.width(), image.height()));
         let aligned = match crops {
-            Some(crops) => middle(&image, crops.margin),
+            Some(crops) => cut(&image, crops.margin, crops.margin).map(|crop| AlignedFace {
+                crop,
+                residual_px: 0.0,
+                outside: 0.0,
+            }),
             None => central_face(&image, &pipeline.detect(image.view())?)
                 .and_then(|face| pipeline.align(image.view(), &face)),
         };
@@ -182,16 +185,4 @@ fn embed(
         }
     }
     Ok(Embedded { pictures: chosen.len(), index, people, failed })
-}
-
-/// What a network takes of a crop with a margin; `None` where the picture is smaller than that.
-fn middle(image: &RgbImage, margin: usize) -> Option<AlignedFace> {
-    if image.width() < margin + WIDTH || image.height() < margin + HEIGHT {
-        return None;
-    }
-    let view = image.view();
-    let rows = margin..margin + HEIGHT;
-    let data = rows.flat_map(|y| &view.row(y)[margin * 3..(margin + WIDTH) * 3]).copied().collect();
-    let crop = RgbImage::new(WIDTH, HEIGHT, data).ok()?;
-    Some(AlignedFace { crop, residual_px: 0.0, outside: 0.0 })
 }

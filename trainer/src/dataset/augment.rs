@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use limen_models::image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::crop::{Crops, HEIGHT, WIDTH};
+use crate::dataset::crop::{Crops, cut};
 use crate::dataset::dice::{Dice, Purpose};
 
 pub mod blur;
@@ -130,7 +130,8 @@ impl Augment {
         if !self.changes_pixels() {
             return View { image, x, y, mirrored };
         }
-        let mut face = cut(&image, x, y);
+        // The window lies inside: the margin was checked, and the crop has the size that `crops` says.
+        let Some(mut face) = cut(&image, x, y) else { return View { image, x, y, mirrored } };
         // As a camera would: things before the face, then light, then the lens, then too few pixels.
         let points = crops.template.map(|[px, py]| [px - x as f32, py - y as f32]);
         if let Some(a) = self.mask {
@@ -161,17 +162,6 @@ impl Augment {
             || self.occlusion.is_some()
             || self.mask.is_some()
             || self.glasses.is_some()
-    }
-}
-
-/// The 96x112 px whose top left corner is at (x, y).
-fn cut(image: &RgbImage, x: usize, y: usize) -> RgbImage {
-    let view = image.view();
-    let data = (y..y + HEIGHT).flat_map(|row| &view.row(row)[x * 3..(x + WIDTH) * 3]).copied().collect();
-    match RgbImage::new(WIDTH, HEIGHT, data) {
-        Ok(face) => face,
-        // The bytes were counted just above.
-        Err(_) => image.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use limen_models::align::Aligner;
 use limen_models::geometry::Point;
+use limen_models::image::RgbImage;
 use limen_models::manifest::Alignment;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +145,18 @@ impl Crops {
     }
 }
 
+/// The 96x112 px of `image` whose top left corner is at column `x`, row `y`; `None` where it does not reach so far.
+pub fn cut(image: &RgbImage, x: usize, y: usize) -> Option<RgbImage> {
+    if image.width() < x + WIDTH || image.height() < y + HEIGHT {
+        return None;
+    }
+    let mut data = Vec::with_capacity(WIDTH * HEIGHT * 3);
+    for row in y..y + HEIGHT {
+        data.extend_from_slice(&image.view().row(row)[x * 3..(x + WIDTH) * 3]);
+    }
+    RgbImage::new(WIDTH, HEIGHT, data).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +197,15 @@ mod tests {
         bad("margin = 8", "margin = 800", "margin");
         bad("margin = 8", "margin = 8\nmargin2 = 1", "margin2");
         bad("38.294", "18.294", "template");
+    }
+
+    #[test]
+    fn a_cut_begins_where_it_is_told_and_never_leaves_the_picture() {
+        let mut image = RgbImage::filled(98, 115, [0; 3]).unwrap();
+        image.set_pixel(2, 3, [1, 2, 3]);
+        image.set_pixel(97, 114, [4, 5, 6]);
+        let face = cut(&image, 2, 3).unwrap();
+        assert_eq!((face.pixel(0, 0), face.pixel(95, 111)), ([1, 2, 3], [4, 5, 6]));
+        assert!(cut(&image, 3, 3).is_none() && cut(&image, 2, 4).is_none());
     }
 }

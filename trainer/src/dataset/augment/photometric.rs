@@ -71,7 +71,8 @@ fn change(face: &mut RgbImage, brightness: f32, contrast: f32, saturation: f32) 
         let lit = [px[0], px[1], px[2]].map(|v| mean + contrast * (f32::from(v) * brightness - mean));
         let grey = luma(lit);
         for (out, v) in px.iter_mut().zip(lit) {
-            *out = (grey + saturation * (v - grey)).round().clamp(0.0, 255.0) as u8;
+            // Rounded by + 0.5; the conversion holds at 0 and 255.
+            *out = (grey + saturation * (v - grey) + 0.5) as u8;
         }
     }
 }
@@ -96,7 +97,7 @@ mod tests {
         };
         assert_eq!(run(1.0, 1.0, 1.0), [100, 50]);
         assert_eq!(run(2.0, 1.0, 1.0), [200, 100]);
-        assert_eq!(run(1.0, 0.5, 1.0), [88, 63], "75 + 12.5 and 75 - 12.5, rounded away from zero");
+        assert_eq!(run(1.0, 0.5, 1.0), [88, 63], "75 + 12.5 and 75 - 12.5, rounded up");
         assert_eq!(run(1.0, 0.5, 0.0), [88, 63], "grey has no saturation to lose");
         // 200 * 0.299 = 59.8: red loses its colour and keeps its luma.
         let mut red = RgbImage::new(1, 1, vec![200, 0, 0]).unwrap();

@@ -1,6 +1,7 @@
 //! Tests of the augmentations together: seeds, shares, shifts.
 
 use super::*;
+use crate::dataset::crop::{HEIGHT, WIDTH};
 use limen_models::manifest::Alignment;
 
 /// The template's landmarks in a 96x112 crop.
@@ -166,4 +167,21 @@ fn the_configuration_takes_defaults_and_refuses_unknown_words() {
     assert!(
         toml::from_str::<Augment>("[blur]\nsigma = [1.0, 2.0]").unwrap_err().to_string().contains("sigma")
     );
+}
+
+#[test]
+fn the_guide_shows_the_defaults() {
+    let guide = include_str!("../../../../docs/guide/data.md");
+    let shown = guide.split("```toml\n").nth(1).and_then(|t| t.split("```").next()).unwrap();
+    let all = Augment {
+        mirror: 0.5,
+        shift: Some(Shift::default()),
+        low_resolution: Some(LowResolution::default()),
+        blur: Some(Blur::default()),
+        photometric: Some(Photometric::default()),
+        occlusion: Some(Occlusion::default()),
+        mask: Some(Mask::default()),
+        glasses: Some(Glasses::default()),
+    };
+    assert_eq!(toml::from_str::<Augment>(shown).unwrap(), all);
 }

@@ -36,7 +36,9 @@ impl Sink {
         let mut done = HashSet::new();
         for person in list(folder)?.into_iter().filter(|e| e.path().is_dir()) {
             let name = person.file_name();
-            for crop in list(&person.path())? {
+            // An empty file is what a power cut may leave of a crop.
+            let whole = |e: &std::fs::DirEntry| e.metadata().is_ok_and(|m| m.len() > 0);
+            for crop in list(&person.path())?.into_iter().filter(whole) {
                 done.insert(format!("{}/{}", name.to_string_lossy(), crop.file_name().to_string_lossy()));
             }
         }
