@@ -5,6 +5,8 @@ pub mod detect;
 pub mod eval;
 pub mod extract;
 pub mod import;
+pub mod plot;
+pub mod report;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

@@ -9,3 +9,4 @@ pub mod graph;
 pub mod import;
 pub mod metrics;
 pub mod plot;
+pub mod report;

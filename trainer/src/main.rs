@@ -26,6 +26,11 @@ enum Command {
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
+    /// A run's folder as a page with plots, several as a comparison
+    Report(cmd::report::Report),
+    /// Draw a single picture
+    #[command(subcommand)]
+    Plot(cmd::plot::Plot),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +40,8 @@ fn main() -> ExitCode {
         Command::Detect(args) => cmd::detect::run(&args),
         Command::Extract(args) => cmd::extract::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
+        Command::Report(args) => cmd::report::run(&args),
+        Command::Plot(plot) => cmd::plot::run(&plot),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
