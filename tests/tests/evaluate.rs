@@ -145,7 +145,8 @@ fn bad_input_is_named_with_its_cure() {
     for (args, words) in [
         ("eval pairs --features missing.npy", ["missing.jsonl: cannot be read", "limen-train extract"]),
         ("eval pairs --features broken.npy", ["broken.jsonl line 1", "header"]),
-        ("eval afs", ["--models", "--images"]),
+        ("eval afs", ["--features", "--models"]),
+        ("eval afs --models models", ["--images", "required"]),
         ("eval pairs --features a.npy --fmr 2", ["--fmr", "between 0 and 1"]),
         ("extract --models models --images nowhere --out a.npy", ["nowhere", "cannot be listed"]),
         ("extract --models models --images . --out a.bin", ["--out", ".npy"]),

@@ -112,7 +112,7 @@ impl Axis {
         };
         let text = match self.scale {
             Scale::Linear => {
-                let decimals = (-step.log10() + 1e-9).ceil().clamp(0.0, 9.0) as usize;
+                let decimals = (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
                 let text = format!("{value:.decimals$}");
                 if text.trim_start_matches('-').bytes().all(|b| b == b'0' || b == b'.') {
                     text.replace('-', "")
