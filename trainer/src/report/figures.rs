@@ -169,7 +169,7 @@ fn identification(result: &Evaluation, title: &str) -> Option<Scene> {
         .into_iter()
         .map(|(rank, mut points)| {
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            Series { name: format!("among the first {rank}"), points, style: Style::Marked }
+            Series { name: format!("rank {rank}"), points, style: Style::Marked }
         })
         .collect();
     let x = Measure { label: "distractors", scale: Scale::Log, unit: Unit::Plain };

@@ -15,7 +15,7 @@ pub fn page(run: &Run, plots: &[Plot]) -> String {
     if !plots.is_empty() {
         out.push_str("## Plots\n\n");
         for Plot { title, stem } in plots {
-            let title = escaped(title);
+            let (title, stem) = (escaped(title), stem.replace(' ', "%20"));
             line(
                 &mut out,
                 format_args!("### {title}\n\n![{title}](plots/{stem}.png)\n\n[SVG](plots/{stem}.svg)\n"),
