@@ -66,6 +66,11 @@ impl Site {
         self.finish(Command::new(binary()).args(args.split_whitespace()), args)
     }
 
+    /// Runs `limen-train` with `args`, parted at spaces.
+    pub fn train(&self, args: &str) -> Outcome {
+        self.finish(Command::new(trainer()).args(args.split_whitespace()), args)
+    }
+
     /// Runs `limen` as a user who owns nothing (root may write everywhere, whatever the rights say).
     pub fn limen_as_nobody(&self, args: &str) -> Outcome {
         const NOBODY: u32 = 65_534;
@@ -150,22 +155,32 @@ pub fn json_lines(text: &str) -> Vec<serde_json::Value> {
 
 /// The `limen` built with this very test program: `target/<profile>/limen`, two folders up.
 pub fn binary() -> PathBuf {
+    program("limen", &["firmware/src", "firmware/limen.toml", "gallery-db/src", "models/src"])
+}
+
+/// The `limen-train` built with this very test program.
+pub fn trainer() -> PathBuf {
+    program("limen-train", &["trainer/src", "gallery-db/src", "models/src"])
+}
+
+/// A program beside this one, not older than its `parts`.
+fn program(name: &str, parts: &[&str]) -> PathBuf {
     let time = |path: &Path| path.metadata().and_then(|m| m.modified());
     let me = std::env::current_exe().expect("a test has a file");
     let folder = me.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    let limen = folder.join("limen");
+    let program = folder.join(name);
     let how = "build it first: `cargo build --release --workspace` (`./x test` does)";
-    let (Ok(built), Ok(mine)) = (time(&limen), time(&me)) else {
-        panic!("{} is not there; {how}", limen.display())
+    let (Ok(built), Ok(mine)) = (time(&program), time(&me)) else {
+        panic!("{} is not there; {how}", program.display())
     };
     // `cargo test --test NAME` builds this program anew and not that of another package; a stale one proves nothing.
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    for part in ["firmware/src", "firmware/limen.toml", "gallery-db/src", "models/src"] {
+    for part in parts {
         if let Some(file) = changed_between(&root.join(part), built, mine) {
-            panic!("{} is older than {}; {how}", limen.display(), file.display());
+            panic!("{} is older than {}; {how}", program.display(), file.display());
         }
     }
-    limen
+    program
 }
 
 /// A file that was changed after `from`, up to `to`.

@@ -17,6 +17,8 @@ pub mod preprocess;
 pub mod quantise;
 pub mod run;
 pub mod train;
+pub mod plot;
+pub mod report;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

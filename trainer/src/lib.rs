@@ -16,3 +16,4 @@ pub mod metrics;
 pub mod ops;
 pub mod plot;
 pub mod training;
+pub mod report;

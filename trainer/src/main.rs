@@ -48,6 +48,11 @@ enum Command {
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
+    /// A run's folder as a page with plots, several as a comparison
+    Report(cmd::report::Report),
+    /// Draw a single picture
+    #[command(subcommand)]
+    Plot(cmd::plot::Plot),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         Command::Train(args) => cmd::train::run(&args),
         Command::Export(args) => cmd::export::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
+        Command::Report(args) => cmd::report::run(&args),
+        Command::Plot(plot) => cmd::plot::run(&plot),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
 //! Pictures to raw features, several at a time; what cannot be used is listed and never dropped in silence.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -101,13 +103,35 @@ fn middle(image: &RgbImage, width: usize, height: usize) -> Option<RgbImage> {
 /// All `paths` on `workers` threads with a progress bar on stderr; results in the order of `paths`.
 pub fn extract(pipeline: &Pipeline, cut: &Cut, paths: &[PathBuf], workers: usize) -> Result<Vec<Outcome>> {
     let bar = progress(paths.len() as u64, "faces");
+    let beat = Beat::default();
     let done = parallel::map(paths.len(), workers, |i| {
         let outcome = extract_one(pipeline, cut, &paths[i])?;
         bar.inc(1);
+        beat.beat(&bar);
         Ok(outcome)
     });
     bar.finish_and_clear();
     done
+}
+
+/// Where no bar can be seen (a log file), a line a minute in its place.
+#[derive(Default)]
+struct Beat(Mutex<Option<Instant>>);
+
+impl Beat {
+    fn beat(&self, bar: &ProgressBar) {
+        let Ok(mut last) = self.0.lock() else { return };
+        let now = Instant::now();
+        if bar.is_hidden() && now.duration_since(*last.get_or_insert(now)) >= Duration::from_secs(60) {
+            *last = Some(now);
+            let (done, all) = (bar.position(), bar.length().unwrap_or(0));
+            eprintln!(
+                "{done} of {all}, {:.1}/s, {:.0} min left",
+                bar.per_sec(),
+                bar.eta().as_secs_f64() / 60.0
+            );
+        }
+    }
 }
 
 /// A bar on stderr with rate and time left; hidden where stderr is no terminal.

@@ -19,6 +19,15 @@ pub enum Fusion {
 }
 
 impl Fusion {
+    /// Its word on the command line and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Concat => "concat",
+            Self::Sum => "sum",
+        }
+    }
+
     /// One vector of a feature.
     pub fn apply(self, f: &Feature) -> Vec<f32> {
         match self {
@@ -188,6 +197,42 @@ mod tests {
         let folds = ten_fold(&pairs, |p: &Path| v.get(p).filter(|_| p != Path::new("b2")).map(Vec::as_slice));
         assert_eq!((folds[1].accuracy, folds[1].missing), (0.5, 1));
         assert_eq!(summary(&folds).0, 0.75);
+    }
+
+    #[test]
+    fn a_toy_set_with_ties_at_the_threshold() {
+        // Fold 0 leaves one threshold of the 20,001 without an error: 0.5, between 0.49995 and 0.50005. Each of its
+        // pairs comes with its opposite, so that its mean is zero. In fold 1 a genuine and an impostor pair score 0.5
+        // exactly, 1 / (1 * 2): both are wrong; one pair of each kind beside them is right.
+        let at = |cosine: f32| vec![cosine, (1.0 - cosine * cosine).sqrt(), 0.0, 0.0];
+        let minus = |v: &[f32]| v.iter().map(|x| -x).collect::<Vec<f32>>();
+        let (u, near, far) = (vec![1.0, 0.0, 0.0, 0.0], at(0.500_05), at(0.499_95));
+        let v: HashMap<PathBuf, Vec<f32>> = [
+            ("-u", minus(&u)),
+            ("near", near.clone()),
+            ("-near", minus(&near)),
+            ("far", far.clone()),
+            ("-far", minus(&far)),
+            ("half", vec![1.0; 4]),
+            ("side", vec![0.0, 1.0, 0.0, 0.0]),
+            ("u", u),
+        ]
+        .into_iter()
+        .map(|(n, x)| (PathBuf::from(n), x))
+        .collect();
+        let pair = |l: &str, r: &str, truth, fold| Pair { left: l.into(), right: r.into(), truth, fold };
+        let pairs = [
+            pair("u", "near", Truth::Same, 0),
+            pair("-u", "-near", Truth::Same, 0),
+            pair("u", "far", Truth::Different, 0),
+            pair("-u", "-far", Truth::Different, 0),
+            pair("u", "half", Truth::Same, 1),
+            pair("u", "half", Truth::Different, 1),
+            pair("u", "u", Truth::Same, 1),
+            pair("u", "side", Truth::Different, 1),
+        ];
+        let folds = ten_fold(&pairs, |p: &Path| v.get(p).map(Vec::as_slice));
+        assert_eq!((folds[1].threshold, folds[1].accuracy), (0.5, 0.5));
     }
 
     #[test]

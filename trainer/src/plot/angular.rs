@@ -1,10 +1,13 @@
 //! The angular picture of the SphereFace paper: a 2-d embedding's points on the plane, its class directions, and all
 //! angles on the unit circle.
 
-use anyhow::{Result, ensure};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
 
 use super::axes::shortened;
 use super::{Anchor, Colour, Dash, GREY, GRID, INK, Place, Scene, Shape, font, series_colour};
+use crate::import::numpy::read_npy;
 
 /// Points of a 2-d embedding with their classes.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,22 +71,48 @@ impl Cloud {
     }
 }
 
+/// Reads the points (`[n, 2]`) and one label a line; `weights` (`[classes, 2]`) where the classes' directions are known.
+///
+/// # Errors
+/// When a file cannot be read, has another shape, or they do not fit together.
+pub fn load(points: &Path, labels: &Path, weights: Option<&Path>) -> Result<Cloud> {
+    let text =
+        std::fs::read_to_string(labels).with_context(|| format!("{}: cannot be read", labels.display()))?;
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    let weights = weights.map(plane_points).transpose()?;
+    Cloud::new(plane_points(points)?, &names, weights).with_context(|| format!("{}", points.display()))
+}
+
+fn plane_points(path: &Path) -> Result<Vec<[f64; 2]>> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let tensor = read_npy(&bytes).with_context(|| format!("{}", path.display()))?;
+    let [_, 2] = tensor.shape()[..] else {
+        bail!(
+            "{}: its shape is {:?}, [n, 2] is needed: the embedding of a toy network with two outputs",
+            path.display(),
+            tensor.shape()
+        )
+    };
+    Ok(tensor.data().chunks_exact(2).map(|p| [f64::from(p[0]), f64::from(p[1])]).collect())
+}
+
 /// Half the side of a panel's square, px.
 const HALF: f32 = 210.0;
 /// Middles of the two panels.
-const LEFT: Place = (250.0, 320.0);
-const RIGHT: Place = (750.0, 320.0);
+const LEFT: Place = (250.0, 298.0);
+const RIGHT: Place = (750.0, 298.0);
 /// Radius of the unit circle, px: points are scattered outside of it, names stand beyond them.
 const CIRCLE: f32 = 150.0;
 
 /// The plot.
 pub fn angular(title: &str, cloud: &Cloud) -> Scene {
-    let mut scene = Scene::new(1000.0, 590.0);
+    let mut scene = Scene::new(1000.0, 570.0);
     scene.heading((40.0, 34.0), &shortened(title, 920.0, 18.0), 18.0);
     plane(&mut scene, cloud);
     circle(&mut scene, cloud);
     let legend_top = LEFT.1 + HALF + 40.0;
-    let caption = "class directions: lines; each point in the colour of its class";
+    let caption = "lines: class directions; points in the colour of their class, on the right spread outside of the circle";
     scene.text((500.0, legend_top + 10.0), caption, 13.0, Anchor::Middle, GREY);
     scene
 }
@@ -114,7 +143,9 @@ fn plane(scene: &mut Scene, cloud: &Cloud) {
     scene.line(vec![(LEFT.0, y0), (LEFT.0, y1)], GRID, 1.2);
     scene.text((LEFT.0, y0 - 14.0), "features on the plane", 14.0, Anchor::Middle, INK);
     scene.text((LEFT.0, y1 + 20.0), "first feature", 13.0, Anchor::Middle, INK);
-    let end = format!("{reach:.3}");
+    // Three digits that count.
+    let decimals = (2.0 - reach.log10().floor()).clamp(0.0, 9.0) as usize;
+    let end = format!("{reach:.decimals$}");
     scene.text((x1, y1 + 20.0), &end, 12.0, Anchor::End, GREY);
     scene.text((x0, y1 + 20.0), &format!("-{end}"), 12.0, Anchor::Start, GREY);
     scene.shapes.push(Shape::Text(super::Text {

@@ -112,13 +112,7 @@ impl Axis {
         };
         let text = match self.scale {
             Scale::Linear => {
-                let decimals = (-step.log10() + 1e-9).ceil().clamp(0.0, 9.0) as usize;
-                // A step of 0.25 or 2.5 needs one more.
-                let decimals = if (step * 10f64.powi(decimals as i32)).fract().abs() > 1e-6 {
-                    decimals + 1
-                } else {
-                    decimals
-                };
+                let decimals = (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
                 let text = format!("{value:.decimals$}");
                 if text.trim_start_matches('-').bytes().all(|b| b == b'0' || b == b'.') {
                     text.replace('-', "")

@@ -45,7 +45,7 @@ pub fn run(args: &Afs) -> Result<()> {
         result.figure("afs", afs.score, None);
         result.details = json!({
             "within": afs.within, "between": afs.between, "people": afs.classes, "faces": afs.samples,
-            "least": args.least, "fusion": format!("{:?}", args.fusion).to_lowercase(),
+            "least": args.least, "fusion": args.fusion.name(),
         });
         result.save(path)?;
     }

@@ -126,7 +126,7 @@ pub fn run(args: &Identify) -> Result<()> {
         result.details = json!({
             "mated_searches": searches.len(), "people_searched_for": enrolled.len(),
             "non_mated_searches": strangers.len(), "people": names.len(), "distractors": distractors.len(),
-            "fusion": format!("{fusion:?}").to_lowercase(),
+            "fusion": fusion.name(),
         });
         result.save(path)?;
     }

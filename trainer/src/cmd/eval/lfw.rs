@@ -74,29 +74,25 @@ pub fn run(args: &Lfw) -> Result<()> {
     }
     crate::say!("model {}", store.header.model);
     for (fusion, folds) in results.iter().filter(|(f, _)| *f == args.fusion) {
-        crate::say!("fold  accuracy  threshold   ({fusion:?})");
+        crate::say!("fold  accuracy  threshold   ({})", fusion.name());
         for (i, f) in folds.iter().enumerate() {
             crate::say!("{:>4}  {:>7.2}%  {:>9.4}", i + 1, 100.0 * f.accuracy, f.threshold);
         }
     }
     for (fusion, folds) in &results {
         let (mean, deviation) = summary(folds);
-        crate::say!("mean  {:>7.2}%  +- {:.2}  {}", 100.0 * mean, 100.0 * deviation, name(*fusion));
+        crate::say!("mean  {:>7.2}%  +- {:.2}  {}", 100.0 * mean, 100.0 * deviation, fusion.name());
     }
     if let Some(path) = &args.json {
         let data = args.pairs.display().to_string();
         let mut result = Evaluation::new("lfw", &store.header.model, &data, names.len(), failed);
         for (fusion, folds) in &results {
-            result.figure(format!("lfw-{}", name(*fusion)), summary(folds).0, None);
+            result.figure(format!("lfw-{}", fusion.name()), summary(folds).0, None);
         }
         result.details = details(&results, missing);
         result.save(path)?;
     }
     Ok(())
-}
-
-fn name(fusion: Fusion) -> String {
-    format!("{fusion:?}").to_lowercase()
 }
 
 fn details(results: &[(Fusion, Vec<Fold>)], missing: usize) -> serde_json::Value {
@@ -106,7 +102,7 @@ fn details(results: &[(Fusion, Vec<Fold>)], missing: usize) -> serde_json::Value
         let thresholds: Vec<f64> = folds.iter().map(|f| f.threshold).collect();
         let deviation = summary(folds).1;
         all.insert(
-            name(*fusion),
+            fusion.name().into(),
             json!({ "deviation": deviation, "folds": accuracies, "thresholds": thresholds }),
         );
     }

@@ -98,7 +98,7 @@ pub fn run(args: &Pairs) -> Result<()> {
         };
         let fnmr = point.fnmr().unwrap_or(1.0);
         let mut shown = percent(fnmr, interval);
-        if point.false_non_matches == 0 {
+        if point.false_non_matches == 0 && interval.is_none() {
             shown = format!(
                 "0 of {}: below {}",
                 point.genuine,
@@ -129,7 +129,7 @@ pub fn run(args: &Pairs) -> Result<()> {
         result.details = json!({
             "people": names.len(), "genuine": genuine.len(), "genuine_without_a_face": missing,
             "impostors": impostor.len(), "impostors_without_a_face": all.impostors_left_out,
-            "fusion": format!("{fusion:?}").to_lowercase(),
+            "fusion": fusion.name(),
         });
         result.save(path)?;
     }

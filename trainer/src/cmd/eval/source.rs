@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Common, Preset};
 use crate::cmd::extract::{How, Picture, features, pictures};
@@ -13,15 +13,16 @@ use crate::evaluate::store::Store;
 
 /// Features, or what they are made from.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("from").required(true))]
 pub struct Source {
     /// Features that `limen-train extract` wrote; several are joined to an ensemble (of networks, or of patches)
-    #[arg(long, value_name = "FILE.npy", value_delimiter = ',', conflicts_with = "models")]
+    #[arg(long, value_name = "FILE.npy", value_delimiter = ',', group = "from")]
     pub features: Vec<PathBuf>,
     /// How the parts of an ensemble are weighed
     #[arg(long, value_enum, default_value = "raw")]
     pub weighing: Weighing,
     /// Model folder with manifest.toml, to make the features now
-    #[arg(long, value_name = "DIR", requires = "images", required_unless_present = "features")]
+    #[arg(long, value_name = "DIR", requires = "images", group = "from")]
     pub models: Option<PathBuf>,
     /// Folder with IDENTITY/IMAGE; with --features only where pictures are to be shown
     #[arg(long, value_name = "DIR")]
