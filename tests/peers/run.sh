@@ -27,4 +27,5 @@ done
     --licence research --source limen-pilot --out "$models"
 python nets requirements.txt "$here/import_check.py" --shared "$shared" --limen-train "$train"
 python nets requirements.txt "$here/alignment_check.py" "$train" "$models" "$shared"/data/lfw/A*/*_0001.jpg
+python nets requirements.txt "$here/quantise_check.py" "$train" "$models" limen-pilot "$shared"/data/lfw/B*/*_0001.jpg
 python mtcnn requirements-mtcnn.txt "$here/detector_agreement.py" "$train" "$models" "$shared/data/lfw" 200

@@ -57,7 +57,7 @@ pub struct Quantise {
     #[arg(long, value_enum, default_value = "percentile")]
     method: MethodArg,
     /// Percent of the values that stay in range, with --method percentile
-    #[arg(long, default_value_t = 99.99, value_parser = percent)]
+    #[arg(long, default_value_t = 99.999, value_parser = percent)]
     percentile: f64,
     /// Layers that stay f32: first, last, depthwise, or names
     #[arg(long, value_delimiter = ',', value_name = "LAYER")]
@@ -92,7 +92,7 @@ enum MethodArg {
 fn percent(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(p) if (50.0..=100.0).contains(&p) => Ok(p),
-        _ => Err("50 to 100, as in 99.99".into()),
+        _ => Err("50 to 100, as in 99.999".into()),
     }
 }
 

@@ -1,6 +1,10 @@
 //! Quantised network -> ONNX bytes: QLinearConv and QLinearMatMul, everything else in f32 between DequantizeLinear and
 //! QuantizeLinear.
 //!
+//! Before each QuantizeLinear stands a product with 1 / scale, and its own scale is 1: ONNX divides by the scale, tract
+//! multiplies by the inverse, and one number in some hundred thousand would be rounded to the other side, which a deep
+//! network makes much of. So both give the same bits.
+//!
 //! tract 0.23.9 loads exactly this much: QGemm is unknown to it, and a convolution between DequantizeLinear and
 //! QuantizeLinear (QDQ) would run in f32. A value goes by two names, one a form, and is brought from one form to the
 //! other where it is first read in that form.
@@ -106,9 +110,14 @@ impl Int8Writer<'_> {
             return Ok(name.clone());
         }
         let source = self.base.values[v].clone();
-        let [scale, zero] = self.parameters(&source, self.affine(v)?);
+        let affine = self.affine(v)?;
+        let steps_per_unit = affine.scale.recip().to_le_bytes().to_vec();
+        let inverse = self.base.constant(&format!("{source}.inverse"), &[], proto::FLOAT, steps_per_unit);
+        let steps = unique(format!("{source}.steps"), &mut self.base.taken);
+        self.push("Mul", vec![source.clone(), inverse], steps.clone(), vec![]);
+        let [one, zero] = self.parameters(&steps, Affine { scale: 1.0, ..affine });
         let name = self.new_int8(v);
-        self.push("QuantizeLinear", vec![source, scale, zero], name.clone(), vec![]);
+        self.push("QuantizeLinear", vec![steps, one, zero], name.clone(), vec![]);
         Ok(name)
     }
 

@@ -20,6 +20,9 @@ pub fn read(bytes: &[u8]) -> Result<Network, Fault> {
         Fault::Damaged(format!("is not a whole ONNX file ({error}); fetch or save it again"))
     })?;
     let graph = model.graph.ok_or_else(|| Fault::Damaged("holds no graph; it is no ONNX file".into()))?;
+    if graph.node.iter().any(|n| n.op_type.starts_with("QLinear") || n.op_type == "QuantizeLinear") {
+        return Err(Fault::Unsupported("is int8 already; take the f32 network it was made from".into()));
+    }
     let opset =
         model.opset_import.iter().filter(|o| o.domain.is_empty()).map(|o| o.version).max().unwrap_or(1);
     let mut known = HashMap::new();
@@ -118,9 +121,6 @@ impl Reader {
             }
             "Softmax" => Op::Softmax { axis: self.softmax_axis(settings, x)? },
             "BatchNormalization" => Op::BatchNorm(self.batch_norm(&node, settings)?),
-            "QLinearConv" | "QLinearMatMul" | "QuantizeLinear" | "DequantizeLinear" => {
-                return Err("is int8 already; take the f32 network it was made from".into());
-            }
             other => {
                 return Err(format!(
                     "the operator {other} is not understood (understood are Conv, MaxPool, Gemm, MatMul, PRelu, Relu, \

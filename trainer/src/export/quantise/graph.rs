@@ -132,7 +132,8 @@ impl Quantised {
                 _ => values[i + 1],
             };
             let output = output.ok_or_else(unseen)?;
-            let weight = Weight::new(weight, bias, input);
+            let mut weight = Weight::new(weight, bias, input);
+            weight.settle(input, output);
             let bias = weight.bias(bias, input);
             layers[i] = Some(Layer { weight, bias, input, output });
         }
