@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub mod bench_step;
 pub mod calibrate;
 pub mod detect;
 pub mod eval;

@@ -21,6 +21,8 @@ enum Command {
     Calibrate(cmd::calibrate::Calibrate),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
+    /// Measure the speed of a training step on this CPU, with our kernels and with burn's in turn
+    BenchStep(cmd::bench_step::BenchStep),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Command::Import(args) => cmd::import::run(&args),
         Command::Calibrate(args) => cmd::calibrate::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
+        Command::BenchStep(args) => cmd::bench_step::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
     };
     match result {
