@@ -15,6 +15,7 @@ mod flex;
 mod gemm;
 mod layer;
 mod normalise;
+mod optimizer;
 mod scratch;
 mod sgd;
 mod shape;
@@ -29,6 +30,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
+pub use optimizer::{Momentum, Sgd, SgdState};
 pub use sgd::SgdRule;
 pub use shape::{Shape, Stride};
 pub use simd::Level;
