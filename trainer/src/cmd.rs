@@ -2,6 +2,7 @@
 
 pub mod bench_loader;
 pub mod cache;
+pub mod bench_step;
 pub mod calibrate;
 pub mod check;
 pub mod data;

@@ -45,6 +45,8 @@ enum Command {
     Train(cmd::train::Train),
     /// Write a run's network as ONNX into a model folder
     Export(cmd::export::Export),
+    /// Measure the speed of a training step on this CPU, with our kernels and with burn's in turn
+    BenchStep(cmd::bench_step::BenchStep),
     /// Measure a model
     #[command(subcommand)]
     Eval(cmd::eval::Eval),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Extract(args) => cmd::extract::run(&args),
         Command::Train(args) => cmd::train::run(&args),
         Command::Export(args) => cmd::export::run(&args),
+        Command::BenchStep(args) => cmd::bench_step::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),
         Command::Report(args) => cmd::report::run(&args),
         Command::Plot(plot) => cmd::plot::run(&plot),

@@ -14,17 +14,24 @@ mod direct;
 mod flex;
 mod gemm;
 mod layer;
+mod normalise;
+mod optimizer;
 mod scratch;
+mod sgd;
 mod shape;
 mod simd;
 #[cfg(test)]
 mod tests;
 mod winograd;
 
+use burn::module::RunningState;
+use burn::nn::BatchNorm;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
+pub use optimizer::{Momentum, Sgd, SgdState};
+pub use sgd::SgdRule;
 pub use shape::{Shape, Stride};
 pub use simd::Level;
 
@@ -80,6 +87,79 @@ pub fn conv3x3_fused(x: Tensor<4>, weight: Tensor<4>, fused: Fused, stride: usiz
                 Some(r) => y + r,
                 None => y,
             }
+        }
+    }
+}
+
+/// What a burn [`BatchNorm`] does, in training and (off the gradient tape) in inference, then PReLU and residual in the
+/// same pass: `prelu(norm(x)) + residual`. The module's running statistics are brought up to date as burn's own forward
+/// does it.
+///
+/// # Panics
+/// As burn's, on shapes that do not fit.
+pub fn batch_norm_prelu(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    slope: Option<Tensor<1>>,
+    residual: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let ours = flex::Normalisation {
+        x: &x,
+        gamma: &gamma,
+        beta: &beta,
+        slope: &slope,
+        residual: &residual,
+        epsilon: norm.epsilon,
+    };
+    let device = x.device();
+    if device.is_autodiff() && norm.training.is_enabled() {
+        if let Some((y, statistics)) = ours.train() {
+            let follow = |running: &RunningState<Tensor<1>>, now: &[f32]| {
+                let now = Tensor::<1>::from_floats(now, &device);
+                let old = running.value_sync().to_device(&device);
+                running.update((old * (1.0 - norm.momentum) + now * norm.momentum).detach());
+            };
+            follow(&norm.running_mean, &statistics.mean);
+            follow(&norm.running_var, &statistics.variance);
+            return y;
+        }
+    } else if let Some(y) = ours.infer(&norm.running_mean.value(), &norm.running_var.value()) {
+        return y;
+    }
+    let mut y = norm.forward(x);
+    if let Some(slope) = slope {
+        y = activation::prelu(y, slope);
+    }
+    match residual {
+        Some(r) => y + r,
+        None => y,
+    }
+}
+
+/// One update by momentum and decay: the new weight and velocity. Tensors are off the gradient tape, as an
+/// [`burn::optim::Optimizer`] has them; the first step has no velocity. In place where nobody else holds the memory.
+pub fn sgd_step<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Option<Tensor<D>>,
+    rule: &SgdRule,
+) -> (Tensor<D>, Tensor<D>) {
+    match flex::sgd_step(weight, gradient, velocity, rule) {
+        Ok(new) => new,
+        Err(declined) => {
+            let (weight, gradient, velocity) = *declined;
+            let gradient = gradient + weight.clone() * rule.decay;
+            let fresh = gradient.clone() * rule.gradient;
+            let velocity = match velocity {
+                Some(v) => v * rule.momentum + fresh,
+                None => fresh,
+            };
+            let mut step = velocity.clone() * rule.velocity;
+            if rule.direct != 0.0 {
+                step = step + gradient * rule.direct;
+            }
+            (weight - step, velocity)
         }
     }
 }

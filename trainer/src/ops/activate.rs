@@ -186,7 +186,7 @@ pub fn backward(
     frame: &Frame,
     g: &[f32],
     activation: Option<(&[f32], &[f32])>,
-    out: &mut Buffer,
+    out: &mut [f32],
     sums: &mut Sums,
 ) {
     let (Plane { height, width, channels }, pitch) = (frame.plane, frame.pitch);
@@ -201,7 +201,7 @@ pub fn backward(
         None => (std::ptr::null(), std::ptr::null()),
     };
     let row = frame.row();
-    out.resize(frame.len());
+    assert_eq!(out.len(), frame.len(), "frame of another size");
     out[..row].fill(0.0);
     out[(height + 1) * row..].fill(0.0);
     for y in 0..height {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::gemm::{Panels, Tile};
+use super::gemm::{Panels, Tile, gather};
 use super::shape::{Frame, Plane, Shape, Stride};
 use super::simd::Level;
 
@@ -11,6 +11,16 @@ use super::simd::Level;
 const TERMS: usize = 160;
 /// Pixels that share the weights in cache.
 const PIXELS: usize = 96;
+
+/// Weights that do not fit the second-level cache: more pixels share each pass over them.
+const BIG: usize = 1 << 18;
+
+/// Images that are taken at once, where one has too few pixels for the weights that are read for it.
+pub fn together(shape: &Shape) -> usize {
+    /// Of the weights that pass through the cache, each is used for so many pixels at least.
+    const SHARED: usize = 4 * PIXELS;
+    (SHARED / (shape.out_height() * shape.out_width())).clamp(1, 8)
+}
 
 /// Weights in the order the kernel reads them: `[panel][row tap][column tap][term][lane]`.
 #[derive(Debug)]
@@ -96,33 +106,41 @@ struct Walk {
     c: *mut f32,
     c_row: usize,
     c_pixel: usize,
+    /// Of one image.
     rows: usize,
     columns: usize,
+    images: usize,
+    /// From one image to the next.
+    a_image: usize,
+    c_image: usize,
 }
 
-/// Sums `packed` over its taps for every output pixel of `walk`; `after` is told of each finished range of rows.
+/// Sums `packed` over its taps for every output pixel of `walk`; `after` is told of each finished range of rows, counted
+/// through all images.
 ///
 /// # Safety
 /// Every offset that `walk` and `packed` name must lie inside the allocations, and `c` must be the caller's alone.
 unsafe fn correlate(packed: &Packed, walk: &Walk, mut after: impl FnMut(std::ops::Range<usize>)) {
     let whole = packed.rows * packed.span <= TERMS;
     let piece = packed.span.div_ceil(packed.span.div_ceil(TERMS));
-    let group = PIXELS.div_ceil(walk.columns.max(1));
+    let group = if packed.weights.len() > BIG { 4 * PIXELS } else { PIXELS }.div_ceil(walk.columns.max(1));
     let mut start = 0;
-    while start < walk.rows {
-        let end = walk.rows.min(start + group);
+    let rows = walk.rows * walk.images;
+    while start < rows {
+        let end = rows.min(start + group);
         for panel in packed.panels.iter() {
             let width = packed.panels.width(panel);
             let weights = &packed.weights[panel.column * packed.rows * packed.span..];
             let chunk = |segments: &[(usize, usize)], k: usize, add: bool| {
                 for row in start..end {
+                    let (image, row) = (row / walk.rows, row % walk.rows);
                     let tile = Tile {
-                        a: walk.a.wrapping_add(row * walk.a_row),
+                        a: walk.a.wrapping_add(image * walk.a_image + row * walk.a_row),
                         a_row: walk.a_pixel,
                         a_k: 1,
                         b: weights.as_ptr(),
                         b_k: width,
-                        c: walk.c.wrapping_add(row * walk.c_row + panel.column),
+                        c: walk.c.wrapping_add(image * walk.c_image + row * walk.c_row + panel.column),
                         c_row: walk.c_pixel,
                         k,
                         segments,
@@ -158,9 +176,9 @@ unsafe fn correlate(packed: &Packed, walk: &Walk, mut after: impl FnMut(std::ops
 }
 
 /// Copies a channels-last image into its frame.
-pub fn pad(image: &[f32], frame: &Frame, out: &mut Buffer) {
+pub fn pad(image: &[f32], frame: &Frame, out: &mut [f32]) {
     let (Plane { height, width, channels }, pitch, row) = (frame.plane, frame.pitch, frame.row());
-    out.resize(frame.len());
+    assert_eq!(out.len(), frame.len(), "frame of another size");
     out[..row].fill(0.0);
     out[(height + 1) * row..].fill(0.0);
     for y in 0..height {
@@ -189,7 +207,7 @@ pub fn gradient_frame(level: Level, shape: &Shape) -> Frame {
     Frame::new(shape.out_plane(), Panels::new(level, shape.outputs).padded(), 1)
 }
 
-/// The forward pass of one image. `padded` is in its [`frame`].
+/// The forward pass of images that lie one after the other. `padded` are their [`frame`]s; rows are counted through all.
 pub fn forward(
     shape: &Shape,
     packed: &Packed,
@@ -199,8 +217,10 @@ pub fn forward(
 ) {
     let (ci, co, step) = (shape.inputs, shape.outputs, shape.stride.pixels());
     let pitch = (shape.width + 2) * ci;
-    assert_eq!(padded.len(), (shape.height + 2) * pitch, "image of another size");
-    assert_eq!(out.len(), shape.out_image(), "output of another size");
+    let frame = (shape.height + 2) * pitch;
+    let images = out.len() / shape.out_image();
+    assert_eq!(padded.len(), images * frame, "images of another size");
+    assert_eq!(out.len(), images * shape.out_image(), "output of another size");
     let row = shape.out_width() * co;
     let walk = Walk {
         a: padded.as_ptr(),
@@ -212,6 +232,9 @@ pub fn forward(
         c_pixel: co,
         rows: shape.out_height(),
         columns: shape.out_width(),
+        images,
+        a_image: frame,
+        c_image: shape.out_image(),
     };
     // SAFETY: the farthest tap of the farthest pixel is at row step * (rows - 1) + 2 <= height + 1 and the same in
     // columns, inside the padded image (asserted above); packed sums 3 x 3 x ci terms. While `after` holds `out`,
@@ -250,11 +273,13 @@ impl Adjoint {
         Self { packs, pitch }
     }
 
-    /// The gradient to one input image. `gradient` is in its [`gradient_frame`].
+    /// The gradient to images that lie one after the other. `gradient` are their [`gradient_frame`]s.
     pub fn run(&self, shape: &Shape, gradient: &[f32], out: &mut [f32]) {
         let pitch = (shape.out_width() + 2) * self.pitch;
-        assert_eq!(gradient.len(), (shape.out_height() + 2) * pitch, "gradient of another size");
-        assert_eq!(out.len(), shape.image(), "image of another size");
+        let frame = (shape.out_height() + 2) * pitch;
+        let images = out.len() / shape.image();
+        assert_eq!(gradient.len(), images * frame, "gradient of another size");
+        assert_eq!(out.len(), images * shape.image(), "images of another size");
         let step = shape.stride.pixels();
         let ci = shape.inputs;
         for (phase, packed) in self.packs.iter().enumerate() {
@@ -274,6 +299,9 @@ impl Adjoint {
                 c_pixel: step * ci,
                 rows: (shape.height - py).div_ceil(step),
                 columns: (shape.width - px).div_ceil(step),
+                images,
+                a_image: frame,
+                c_image: shape.image(),
             };
             if walk.rows == 0 || walk.columns == 0 {
                 continue;
@@ -286,41 +314,63 @@ impl Adjoint {
     }
 }
 
-/// Adds one image's gradient to the weights, laid out `[3][3][inputs][outputs filled up]`.
-pub fn weights(level: Level, shape: &Shape, padded: &[f32], gradient: &[f32], sums: &mut [f32]) {
+/// Adds the gradient of images that lie one after the other to the weights, laid out `[3][3][inputs][outputs filled up]`; `fresh` sums are written, not
+/// added to.
+pub fn weights(
+    level: Level,
+    shape: &Shape,
+    padded: &[f32],
+    gradient: &[f32],
+    sums: &mut [f32],
+    fresh: bool,
+    copy: &mut Buffer,
+) {
     let panels = Panels::new(level, shape.outputs);
     let (ci, step, cop) = (shape.inputs, shape.stride.pixels(), panels.padded());
     let pitch = (shape.width + 2) * ci;
     let (rows, columns) = (shape.out_height(), shape.out_width());
     let gradient_pitch = (columns + 2) * cop;
-    assert_eq!(padded.len(), (shape.height + 2) * pitch, "image of another size");
-    assert_eq!(gradient.len(), (rows + 2) * gradient_pitch, "gradient of another size");
+    let (frame, gradient_frame) = ((shape.height + 2) * pitch, (rows + 2) * gradient_pitch);
+    let images = padded.len() / frame;
+    assert_eq!(padded.len(), images * frame, "images of another size");
+    assert_eq!(gradient.len(), images * gradient_frame, "gradients of another size");
     assert_eq!(sums.len(), 9 * ci * cop, "sums of another size");
     let group = PIXELS.div_ceil(columns.max(1));
+    let mut starts = Vec::with_capacity(group);
     let mut segments = Vec::with_capacity(group);
     let mut start = 0;
-    while start < rows {
-        let end = rows.min(start + group);
-        segments.clear();
-        segments.extend((start..end).map(|row| (row * step * pitch, (row + 1) * gradient_pitch + cop)));
+    while start < rows * images {
+        let end = (rows * images).min(start + group);
+        starts.clear();
+        starts.extend((start..end).map(|row| {
+            let (image, row) = (row / rows, row % rows);
+            (image * frame + row * step * pitch, image * gradient_frame + (row + 1) * gradient_pitch + cop)
+        }));
         for panel in panels.iter() {
+            let width = panels.width(panel);
+            let from = gradient.as_ptr().wrapping_add(panel.column);
+            copy.resize((end - start) * columns * width);
+            // SAFETY: the panel's columns of the pixels of the group's rows.
+            unsafe { gather(from, starts.iter().map(|s| s.1), columns, cop, width, copy) };
+            segments.clear();
+            segments.extend(starts.iter().enumerate().map(|(i, s)| (s.0, i * columns * width)));
             for ky in 0..3 {
                 let tile = Tile {
                     a: padded.as_ptr().wrapping_add(ky * pitch),
                     a_row: 1,
                     a_k: step * ci,
-                    b: gradient.as_ptr().wrapping_add(panel.column),
-                    b_k: cop,
+                    b: copy.as_ptr(),
+                    b_k: width,
                     c: sums.as_mut_ptr().wrapping_add(ky * 3 * ci * cop + panel.column),
                     c_row: cop,
                     k: columns,
                     segments: &segments,
                     tail: 0,
-                    add: true,
+                    add: !fresh || start > 0,
                 };
                 // SAFETY: rows of the tile are the 3 x inputs numbers under the three column taps, which lie side by
                 // side in the padded image; its terms are the pixels of the group's rows.
-                unsafe { panels.run(panel, tile, 3 * ci) };
+                unsafe { panels.run(panels.whole(panel), tile, 3 * ci) };
             }
         }
         start = end;
@@ -329,24 +379,44 @@ pub fn weights(level: Level, shape: &Shape, padded: &[f32], gradient: &[f32], su
 
 /// Sums the parts of [`weights`] in their order into `[outputs, inputs, 3, 3]`.
 pub fn reduce(level: Level, shape: &Shape, parts: &[Buffer], out: &mut [f32]) {
-    let (ci, cop) = (shape.inputs, Panels::new(level, shape.outputs).padded());
-    const BLOCK: usize = 16;
-    out.par_chunks_mut((BLOCK * ci * 9).max(1)).enumerate().for_each(|(block, out)| {
-        let first = block * BLOCK;
-        let lanes = BLOCK.min(shape.outputs - first);
-        for tap in 0..9 {
-            for c in 0..ci {
-                let at = (tap * ci + c) * cop + first;
-                let mut sum = [0.0f32; BLOCK];
-                for part in parts {
-                    for (s, x) in sum.iter_mut().zip(&part[at..at + lanes]) {
-                        *s += x;
-                    }
-                }
-                for (lane, s) in sum.iter().enumerate().take(lanes) {
-                    out[(lane * ci + c) * 9 + tap] = *s;
-                }
+    let (ci, cop, lanes) = (shape.inputs, Panels::new(level, shape.outputs).padded(), level.lanes());
+    out.par_chunks_mut((lanes * ci * 9).max(1)).enumerate().for_each(|(block, out)| {
+        let mut taps = [[0.0f32; 16]; 9];
+        for c in 0..ci {
+            for (tap, sums) in taps.iter_mut().enumerate() {
+                sum(parts, (tap * ci + c) * cop + block * lanes, lanes, sums);
             }
+            spread(&taps, ci, c, out);
         }
     });
+}
+
+/// Sums `lanes` numbers at `at` over the parts, in their order.
+pub fn sum(parts: &[Buffer], at: usize, lanes: usize, sums: &mut [f32; 16]) {
+    // A length known to the compiler makes vectors of the loop.
+    fn fixed<const L: usize>(parts: &[Buffer], at: usize, sums: &mut [f32; 16]) {
+        let mut all = [0.0f32; L];
+        for part in parts {
+            let Some(part) = part[at..].first_chunk::<L>() else { continue };
+            for (s, x) in all.iter_mut().zip(part) {
+                *s += x;
+            }
+        }
+        sums[..L].copy_from_slice(&all);
+    }
+    match lanes {
+        16 => fixed::<16>(parts, at, sums),
+        8 => fixed::<8>(parts, at, sums),
+        _ => fixed::<4>(parts, at, sums),
+    }
+}
+
+/// Writes the taps of input `c` to each output that `out`, some rows of `[outputs, inputs, 3, 3]`, has.
+pub fn spread(taps: &[[f32; 16]; 9], inputs: usize, c: usize, out: &mut [f32]) {
+    for (lane, out) in out.chunks_exact_mut(inputs * 9).enumerate() {
+        let out = &mut out[c * 9..c * 9 + 9];
+        for (to, line) in out.iter_mut().zip(taps) {
+            *to = line[lane];
+        }
+    }
 }

@@ -2,5 +2,10 @@
 
 mod convolution;
 mod memory;
+mod normalisation;
+mod sgd;
+mod tape;
 
 pub use convolution::conv3x3;
+pub use normalisation::Operation as Normalisation;
+pub use sgd::sgd_step;

@@ -1,5 +1,6 @@
 //! The one matrix kernel under every pass: a tile of sums kept in registers.
 
+use super::buffer::Buffer;
 use super::simd::{Level, Simd};
 
 /// Operands of a tile: `c[i][v] (+)= sum over segments and k of a[segment + i * a_row + k * a_k] * b[segment + k * b_k + v]`.
@@ -190,6 +191,30 @@ impl Panels {
                 t.a = t.a.wrapping_add(height * t.a_row);
                 t.c = t.c.wrapping_add(height * t.c_row);
             }
+        }
+    }
+}
+
+/// Copies runs of `width` numbers, `k` of them `b_k` apart from each start on, one after the other. A panel of a wide
+/// matrix lies at steps of a power of two, which share a few sets of the first-level cache; a copy of it stays there.
+///
+/// # Safety
+/// Every number named must be readable.
+pub unsafe fn gather(
+    b: *const f32,
+    starts: impl Iterator<Item = usize>,
+    k: usize,
+    b_k: usize,
+    width: usize,
+    out: &mut Buffer,
+) {
+    let mut at = 0;
+    for start in starts {
+        for i in 0..k {
+            // SAFETY: the caller vouches for the numbers.
+            let run = unsafe { std::slice::from_raw_parts(b.add(start + i * b_k), width) };
+            out[at..at + width].copy_from_slice(run);
+            at += width;
         }
     }
 }

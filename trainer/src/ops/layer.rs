@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::activate::{self, Epilogue, Sums};
+use super::direct;
 use super::shape::Shape;
 use super::simd::Level;
 use super::winograd;
@@ -86,7 +87,7 @@ impl<'a> Forward<'a> {
         &self.x[n * self.shape.image()..(n + 1) * self.shape.image()]
     }
 
-    /// What follows the sums of some rows of image `n`; `z` holds them and `y`, where there is one, is to receive them.
+    /// What follows the sums of some rows, counted from image `n` on; `z` holds them and `y`, where there is one, is to receive them.
     fn finish(&self, n: usize, rows: Range<usize>, z: &mut [f32], y: Option<&mut [f32]>) {
         let row = self.shape.out_width() * self.shape.outputs;
         let start = n * self.shape.out_image();
@@ -108,8 +109,10 @@ impl<'a> Forward<'a> {
         if out == 0 {
             return;
         }
-        // The sums of each image go to z where it is kept, else to y.
-        let size = self.shape.out_image();
+        let method = Method::of(self.level, self.shape);
+        // The sums of each image (or of a few) go to z where it is kept, else to y.
+        let size = self.shape.out_image()
+            * if matches!(method, Method::Plain) { direct::together(self.shape) } else { 1 };
         let images: Vec<Image<'_>> = match z {
             Some(z) => z
                 .chunks_mut(size)
@@ -118,7 +121,7 @@ impl<'a> Forward<'a> {
                 .collect(),
             None => y.chunks_mut(size).map(|y| Image { sums: y, y: None }).collect(),
         };
-        match Method::of(self.level, self.shape) {
+        match method {
             Method::Plain => plain::forward(self, images),
             Method::Blocks => blocks::forward(self, images),
             Method::Wide => wide::forward(self, images),
@@ -126,7 +129,7 @@ impl<'a> Forward<'a> {
     }
 }
 
-/// Where an image's results go.
+/// Where the results of an image, or of a few that lie one after the other, go.
 struct Image<'a> {
     /// The sums, overwritten by the output where `y` is absent.
     sums: &'a mut [f32],

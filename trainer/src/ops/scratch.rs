@@ -15,6 +15,8 @@ pub struct Scratch {
     pub tiles: Buffer,
     /// Transformed gradient tiles.
     pub gradient_tiles: Buffer,
+    /// A panel of gradients.
+    pub panel: Buffer,
     /// Products of tiles.
     pub products: Buffer,
 }

@@ -241,3 +241,106 @@ fn operands_in_any_memory_order_give_the_same() {
     let turned = Tensor::<4>::from_data(TensorData::new(turned, [2, 5, 4, 7]), &device).swap_dims(2, 3);
     assert_eq!(values(conv3x3(turned, weight, None, 1)), expected);
 }
+
+/// burn's batch norm, PReLU and addition, and ours, on the same operands: y, gradients, running statistics.
+fn normalised(ours: bool, sizes: [usize; 4], slope: bool, residual: bool) -> Vec<Vec<f32>> {
+    let device = Device::flex().autodiff();
+    let c = sizes[1];
+    let mut norm = burn::nn::BatchNormConfig::new(c).init(&device);
+    norm.gamma = burn::module::Param::from_tensor(tensor::<1>([c], 11, &device) + 1.5);
+    norm.beta = burn::module::Param::from_tensor(tensor::<1>([c], 12, &device));
+    // Far from zero, as the variance must not suffer from it.
+    let x = (tensor::<4>(sizes, 13, &device) + 30.0).require_grad();
+    let a = tensor::<1>([c], 14, &device).require_grad();
+    let r = tensor::<4>(sizes, 15, &device).require_grad();
+    let up = tensor::<4>(sizes, 16, &device);
+    let y = if ours {
+        batch_norm_prelu(&norm, x.clone(), slope.then(|| a.clone()), residual.then(|| r.clone()))
+    } else {
+        let mut y = norm.forward(x.clone());
+        if slope {
+            y = activation::prelu(y, a.clone());
+        }
+        if residual { y + r.clone() } else { y }
+    };
+    let grads = (y.clone() * up).sum().backward();
+    let mut results = vec![
+        values(y),
+        values(x.grad(&grads).unwrap()),
+        values(norm.gamma.val().grad(&grads).unwrap()),
+        values(norm.beta.val().grad(&grads).unwrap()),
+        values(norm.running_mean.value_sync()),
+        values(norm.running_var.value_sync()),
+    ];
+    if slope {
+        results.push(values(a.grad(&grads).unwrap()));
+    }
+    if residual {
+        results.push(values(r.grad(&grads).unwrap()));
+    }
+    results
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn batch_norm_and_its_gradients_equal_burns(
+        n in 2..5usize, c in 1..40usize, h in 1..8usize, w in 1..8usize, slope: bool, residual: bool,
+    ) {
+        let names = ["y", "dx", "dgamma", "dbeta", "mean", "variance", "dslope or dresidual", "dresidual"];
+        let ours = normalised(true, [n, c, h, w], slope, residual);
+        for ((name, one), other) in names.iter().zip(&ours).zip(normalised(false, [n, c, h, w], slope, residual)) {
+            let d = distance(one, &other);
+            // burn's own f32 sums around a mean of 30 are the coarser ones.
+            prop_assert!(d < 2e-3, "{name} is off by {d}");
+        }
+    }
+}
+
+#[test]
+fn batch_norm_in_inference_uses_the_running_statistics() {
+    let device = Device::flex();
+    let norm = burn::nn::BatchNormConfig::new(5).init(&device);
+    norm.running_mean.update(tensor([5], 1, &device));
+    norm.running_var.update(tensor::<1>([5], 2, &device) + 2.0);
+    norm.running_mean.value_sync();
+    norm.running_var.value_sync();
+    let (x, a) = (tensor::<4>([2, 5, 3, 4], 3, &device), tensor::<1>([5], 4, &device));
+    let burns = values(activation::prelu(norm.forward(x.clone()), a.clone()));
+    assert!(distance(&values(batch_norm_prelu(&norm, x, Some(a), None)), &burns) < 1e-6);
+}
+
+#[test]
+fn an_update_worked_by_hand() {
+    let device = Device::flex();
+    let one = |x: f32| Tensor::<1>::from_floats([x], &device);
+    // w 2, g 1, decay 0.5: g + decay w = 2. v = 0.9 * 10 + 2 = 11; w = 2 - 0.1 * 11 = 0.9.
+    let run = |rule: SgdRule, v: Option<f32>| {
+        let (w, v) = sgd_step(one(2.0), one(1.0), v.map(one), &rule);
+        (values(w)[0], values(v)[0])
+    };
+    let close = |(w, v): (f32, f32), (a, b): (f32, f32)| {
+        assert!((w - a).abs() < 1e-6 && (v - b).abs() < 1e-6, "{w} {v}")
+    };
+    close(run(SgdRule::plain(0.1, 0.9, 0.5), Some(10.0)), (0.9, 11.0));
+    close(run(SgdRule::plain(0.1, 0.9, 0.5), None), (1.8, 2.0));
+    // Nesterov: w = 2 - 0.1 * (2 + 0.9 * 11) = 0.81.
+    close(run(SgdRule::nesterov(0.1, 0.9, 0.5), Some(10.0)), (0.81, 11.0));
+    // Caffe: v = 0.9 * 10 + 0.1 * 2 = 9.2; w = 2 - 9.2.
+    close(run(SgdRule::caffe(0.1, 0.9, 0.5), Some(10.0)), (-7.2, 9.2));
+    // On the tape burn's operations do the same.
+    let taped = Device::flex().autodiff();
+    let t = |x: f32| Tensor::<1>::from_floats([x], &taped);
+    let (w, v) = sgd_step(t(2.0), t(1.0), Some(t(10.0)), &SgdRule::nesterov(0.1, 0.9, 0.5));
+    close((values(w)[0], values(v)[0]), (0.81, 11.0));
+}
+
+#[test]
+fn an_update_leaves_other_holders_of_the_weight_alone() {
+    let device = Device::flex();
+    let w = Tensor::<1>::from_floats([1.0, 2.0], &device);
+    let (new, _) = sgd_step(w.clone(), w.clone(), None, &SgdRule::plain(0.5, 0.9, 0.0));
+    assert_eq!(values(new), [0.5, 1.0]);
+    assert_eq!(values(w), [1.0, 2.0]);
+}

@@ -12,7 +12,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::gemm::{Panels, Tile};
+use super::direct;
+use super::gemm::{Panels, Tile, gather};
 use super::shape::{Frame, Plane, Shape, Stride};
 use super::simd::Level;
 
@@ -251,7 +252,7 @@ impl Weights {
             Direction::Backward => (columns * 9, 9),
         };
         let turned = direction == Direction::Backward;
-        let step = grid.panels.padded() * terms;
+        let step = element_step(grid.panels.padded() * terms);
         let mut out = Buffer::new(ELEMENTS * step);
         let to = Tiles { at: out.as_mut_ptr(), count: 0, pitch: 0 };
         let list: Vec<_> = grid.panels.iter().collect();
@@ -259,15 +260,19 @@ impl Weights {
             // The wrapper is what crosses threads.
             let to = &to;
             let width = grid.panels.width(panel);
-            for first in (0..panel.columns).step_by(grid.level.lanes()) {
-                let lanes = grid.level.lanes().min(panel.columns - first);
-                for t in 0..terms {
+            let mut taps = [[0.0; 16]; 9];
+            for t in 0..terms {
+                for first in (0..panel.columns).step_by(grid.level.lanes()) {
+                    let lanes = grid.level.lanes().min(panel.columns - first);
                     let from = &weights[t * term + (panel.column + first) * column..];
-                    let mut taps = [[0.0; 16]; 9];
                     for lane in 0..lanes {
+                        let from = &from[lane * column..lane * column + 9];
                         for (tap, line) in taps.iter_mut().enumerate() {
-                            line[lane] = from[lane * column + if turned { 8 - tap } else { tap }];
+                            line[lane] = from[if turned { 8 - tap } else { tap }];
                         }
+                    }
+                    for line in &mut taps {
+                        line[lanes..].fill(0.0);
                     }
                     // SAFETY: vector `first` of term t of this panel, of each of the 36 elements; panels are apart.
                     unsafe {
@@ -294,7 +299,7 @@ impl Weights {
             tiles.pitch == grid.frame.pitch && products.pitch == grid.panels.padded(),
             "tiles of another size"
         );
-        let weights = &self.weights[element * grid.panels.padded() * terms..];
+        let weights = &self.weights[element * element_step(grid.panels.padded() * terms)..];
         let piece = terms.div_ceil(terms.div_ceil(TERMS));
         for panel in grid.panels.iter() {
             let width = grid.panels.width(panel);
@@ -319,7 +324,8 @@ impl Weights {
     }
 }
 
-/// Adds one element's gradient to the transformed weights, `[terms][columns filled up]`, over `count` tiles.
+/// Adds one element's gradient to the transformed weights, `[terms][columns filled up]`, over `count` tiles; `fresh`
+/// sums are written, not added to.
 ///
 /// # Safety
 /// Only this thread may touch `sums`, and nobody may write the element of `tiles` and `gradients`.
@@ -331,27 +337,34 @@ pub unsafe fn accumulate(
     gradients: Tiles,
     count: usize,
     sums: &mut [f32],
+    fresh: bool,
+    copy: &mut Buffer,
 ) {
     /// Tiles whose gradients stay in the first-level cache.
     const TERMS: usize = 96;
     let panels = Panels::new(level, shape.outputs);
     assert!(count <= tiles.count && count <= gradients.count, "too many tiles");
     assert!(gradients.pitch == panels.padded() && tiles.pitch >= shape.inputs, "tiles of another size");
-    assert_eq!(sums.len(), shape.inputs * panels.padded(), "sums of another size");
+    assert!(sums.len() >= shape.inputs * panels.padded(), "sums of another size");
     for from in (0..count).step_by(TERMS) {
         for panel in panels.iter() {
+            let (width, k) = (panels.width(panel), TERMS.min(count - from));
+            let first = gradients.element(element).wrapping_add(from * gradients.pitch + panel.column);
+            copy.resize(k * width);
+            // SAFETY: tiles up to count, as asserted.
+            unsafe { gather(first, std::iter::once(0), k, gradients.pitch, width, copy) };
             let tile = Tile {
                 a: tiles.element(element),
                 a_row: 1,
                 a_k: tiles.pitch,
-                b: gradients.element(element).wrapping_add(panel.column),
-                b_k: gradients.pitch,
+                b: copy.as_ptr(),
+                b_k: width,
                 c: sums.as_mut_ptr().wrapping_add(panel.column),
                 c_row: panels.padded(),
-                k: TERMS.min(count - from),
-                segments: &[(from * tiles.pitch, from * gradients.pitch)],
+                k,
+                segments: &[(from * tiles.pitch, 0)],
                 tail: 0,
-                add: true,
+                add: !fresh || from > 0,
             };
             // SAFETY: `inputs` rows of the sums, and tiles up to count, as asserted; filled up lanes of the sums exist.
             unsafe { panels.run(panels.whole(panel), tile, shape.inputs) };
@@ -359,38 +372,32 @@ pub unsafe fn accumulate(
     }
 }
 
-/// Numbers of a transformed weight gradient: `[element][inputs][outputs filled up]`.
+/// Step from element to element of transformed weights: a cache line more than they need, as steps of a power of two
+/// would put all 36 into one set of each cache.
+fn element_step(numbers: usize) -> usize {
+    numbers + 16
+}
+
+/// Numbers of one element of a transformed weight gradient, `[inputs][outputs filled up]` and what lies between.
 pub fn sums(level: Level, shape: &Shape) -> usize {
-    ELEMENTS * shape.inputs * Panels::new(level, shape.outputs).padded()
+    element_step(shape.inputs * Panels::new(level, shape.outputs).padded())
 }
 
 /// Sums the parts of a transformed weight gradient in their order and transforms them to `[outputs, inputs, 3, 3]`.
 pub fn reduce(level: Level, shape: &Shape, parts: &[Buffer], out: &mut [f32]) {
     let (ci, cop, lanes) = (shape.inputs, Panels::new(level, shape.outputs).padded(), level.lanes());
-    let step = ci * cop;
+    let step = sums(level, shape);
     assert!(parts.iter().all(|p| p.len() == ELEMENTS * step), "sums of another size");
     out.par_chunks_mut((lanes * ci * 9).max(1)).enumerate().for_each(|(block, out)| {
-        let used = lanes.min(shape.outputs - block * lanes);
         let mut whole = [[0.0f32; 16]; ELEMENTS];
         let mut taps = [[0.0f32; 16]; 9];
         for c in 0..ci {
-            let at = c * cop + block * lanes;
-            for (element, sum) in whole.iter_mut().enumerate() {
-                let at = element * step + at;
-                sum.fill(0.0);
-                for part in parts {
-                    for (s, x) in sum.iter_mut().zip(&part[at..at + lanes]) {
-                        *s += x;
-                    }
-                }
+            for (element, sums) in whole.iter_mut().enumerate() {
+                direct::sum(parts, element * step + c * cop + block * lanes, lanes, sums);
             }
             // SAFETY: 36 vectors in, 9 out, 16 numbers apart.
             unsafe { transform::weight_gradient(level, whole.as_ptr().cast(), taps.as_mut_ptr().cast()) };
-            for lane in 0..used {
-                for (tap, line) in taps.iter().enumerate() {
-                    out[(lane * ci + c) * 9 + tap] = line[lane];
-                }
-            }
+            direct::spread(&taps, ci, c, out);
         }
     });
 }

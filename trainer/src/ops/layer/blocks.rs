@@ -16,6 +16,7 @@ pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
     let row = shape.width * shape.outputs;
     images.into_par_iter().enumerate().for_each(|(n, Image { sums, mut y })| {
         scratch::with(|s| {
+            s.input.resize(grid.frame.len());
             direct::pad(pass.image(n), &grid.frame, &mut s.input);
             for strips in grid.blocks() {
                 let count = strips.len() * grid.across;
@@ -45,12 +46,15 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
     let length = winograd::sums(level, shape);
     let row = shape.width * shape.inputs;
     let parts = pass.by_part(dx, |images, mut dx| {
-        let mut buffer = Buffer::zeroed(length);
+        let mut buffer = Buffer::new(ELEMENTS * length);
+        let mut fresh = true;
         let mut sums = Sums::new(back.frame.pitch);
         scratch::with(|s| {
             for n in images.clone() {
                 let (g, activation) = pass.gradient(n);
+                s.gradient.resize(back.frame.len());
                 activate::backward(level, &back.frame, g, activation, &mut s.gradient, &mut sums);
+                s.input.resize(grid.frame.len());
                 direct::pad(pass.image(n), &grid.frame, &mut s.input);
                 for strips in grid.blocks() {
                     let count = strips.len() * grid.across;
@@ -67,9 +71,20 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
                             gradients,
                             0,
                         );
-                        for (element, sums) in buffer.chunks_exact_mut(length / ELEMENTS).enumerate() {
-                            winograd::accumulate(level, element, shape, tiles, gradients, count, sums);
+                        for (element, sums) in buffer.chunks_exact_mut(length).enumerate() {
+                            winograd::accumulate(
+                                level,
+                                element,
+                                shape,
+                                tiles,
+                                gradients,
+                                count,
+                                sums,
+                                fresh,
+                                &mut s.panel,
+                            );
                         }
+                        fresh = false;
                         if let (Some(turned), Some(dx)) = (&turned, dx.as_deref_mut()) {
                             let tiles = back.input_tiles(&mut s.tiles, count);
                             let products = back.output_tiles(&mut s.products, count);

@@ -9,12 +9,19 @@ use crate::ops::direct::{self, Adjoint, Packed};
 use crate::ops::scratch;
 
 pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
-    let packed = Packed::forward(pass.level, pass.shape, pass.weights);
-    images.into_par_iter().enumerate().for_each(|(n, Image { sums, mut y })| {
+    let shape = pass.shape;
+    let packed = Packed::forward(pass.level, shape, pass.weights);
+    let frame = direct::frame(shape);
+    let each = direct::together(shape);
+    images.into_par_iter().enumerate().for_each(|(group, Image { sums, mut y })| {
+        let first = group * each;
         scratch::with(|s| {
-            direct::pad(pass.image(n), &direct::frame(pass.shape), &mut s.input);
-            direct::forward(pass.shape, &packed, &s.input, sums, |rows, sums| {
-                pass.finish(n, rows, sums, y.as_deref_mut());
+            s.input.resize(sums.len() / shape.out_image() * frame.len());
+            for (i, framed) in s.input.chunks_exact_mut(frame.len()).enumerate() {
+                direct::pad(pass.image(first + i), &frame, framed);
+            }
+            direct::forward(shape, &packed, &s.input, sums, |rows, sums| {
+                pass.finish(first, rows, sums, y.as_deref_mut());
             });
         });
     });
@@ -23,20 +30,37 @@ pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
 pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]) -> PartSums {
     let (level, shape) = (pass.level, pass.shape);
     let adjoint = dx.is_some().then(|| Adjoint::new(level, shape, pass.weights));
-    let frame = direct::gradient_frame(level, shape);
+    let (frame, back) = (direct::frame(shape), direct::gradient_frame(level, shape));
+    let each = direct::together(shape);
     let parts = pass.by_part(dx, |images, mut dx| {
-        let mut buffer = Buffer::zeroed(9 * shape.inputs * frame.pitch);
-        let mut sums = Sums::new(frame.pitch);
+        let mut buffer = Buffer::new(9 * shape.inputs * back.pitch);
+        let mut sums = Sums::new(back.pitch);
         scratch::with(|s| {
-            for n in images.clone() {
-                let (g, activation) = pass.gradient(n);
-                activate::backward(level, &frame, g, activation, &mut s.gradient, &mut sums);
-                if let (Some(adjoint), Some(dx)) = (&adjoint, dx.as_deref_mut()) {
-                    let at = (n - images.start) * shape.image();
-                    adjoint.run(shape, &s.gradient, &mut dx[at..at + shape.image()]);
+            for first in images.clone().step_by(each) {
+                let group = first..images.end.min(first + each);
+                s.gradient.resize(group.len() * back.len());
+                s.input.resize(group.len() * frame.len());
+                let frames =
+                    s.gradient.chunks_exact_mut(back.len()).zip(s.input.chunks_exact_mut(frame.len()));
+                for (n, (gradient, input)) in group.clone().zip(frames) {
+                    let (g, activation) = pass.gradient(n);
+                    activate::backward(level, &back, g, activation, gradient, &mut sums);
+                    direct::pad(pass.image(n), &frame, input);
                 }
-                direct::pad(pass.image(n), &direct::frame(shape), &mut s.input);
-                direct::weights(level, shape, &s.input, &s.gradient, &mut buffer);
+                if let (Some(adjoint), Some(dx)) = (&adjoint, dx.as_deref_mut()) {
+                    let here = (group.start - images.start) * shape.image()
+                        ..(group.end - images.start) * shape.image();
+                    adjoint.run(shape, &s.gradient, &mut dx[here]);
+                }
+                direct::weights(
+                    level,
+                    shape,
+                    &s.input,
+                    &s.gradient,
+                    &mut buffer,
+                    first == images.start,
+                    &mut s.panel,
+                );
             }
         });
         (buffer, sums)

@@ -31,6 +31,7 @@ pub fn forward(pass: &Forward<'_>, mut images: Vec<Image<'_>>) {
         let products = grid.output_tiles(&mut products, count);
         round.clone().into_par_iter().for_each(|n| {
             scratch::with(|s| {
+                s.input.resize(grid.frame.len());
                 direct::pad(pass.image(n), &grid.frame, &mut s.input);
                 // SAFETY: each image has its own tiles.
                 unsafe {
@@ -56,7 +57,7 @@ pub fn backward(pass: &Backward<'_>, mut dx: Option<&mut [f32]>, weights: &mut [
     let back = Grid::new(level, shape.out_plane(), shape.inputs);
     let turned = dx.is_some().then(|| Weights::new(back, Direction::Backward, pass.weights));
     let length = winograd::sums(level, shape);
-    let mut buffer = Buffer::zeroed(length);
+    let mut buffer = Buffer::new(ELEMENTS * length);
     let (mut tiles, mut gradients, mut turned_tiles) =
         (Buffer::default(), Buffer::default(), Buffer::default());
     let mut sums = Vec::with_capacity(shape.batch);
@@ -71,7 +72,9 @@ pub fn backward(pass: &Backward<'_>, mut dx: Option<&mut [f32]>, weights: &mut [
             let all = 0..grid.down;
             scratch::with(|s| {
                 let (g, activation) = pass.gradient(n);
+                s.gradient.resize(back.frame.len());
                 activate::backward(level, &back.frame, g, activation, &mut s.gradient, &mut sums);
+                s.input.resize(grid.frame.len());
                 direct::pad(pass.image(n), &grid.frame, &mut s.input);
                 // SAFETY: each image has its own tiles.
                 unsafe {
@@ -84,9 +87,22 @@ pub fn backward(pass: &Backward<'_>, mut dx: Option<&mut [f32]>, weights: &mut [
             });
             sums
         }));
-        buffer.par_chunks_exact_mut(length / ELEMENTS).enumerate().for_each(|(element, sums)| {
+        let fresh = round.start == 0;
+        buffer.par_chunks_exact_mut(length).enumerate().for_each(|(element, sums)| {
             // SAFETY: each element has its own sums, and nobody writes tiles now.
-            unsafe { winograd::accumulate(level, element, shape, tiles, gradients, count, sums) };
+            scratch::with(|s| unsafe {
+                winograd::accumulate(
+                    level,
+                    element,
+                    shape,
+                    tiles,
+                    gradients,
+                    count,
+                    sums,
+                    fresh,
+                    &mut s.panel,
+                );
+            });
         });
         if let (Some(turned), Some(dx)) = (&turned, dx.as_deref_mut()) {
             // The gradients are not needed any more, but the inputs' tiles have the size of the products.
