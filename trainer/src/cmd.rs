@@ -1,8 +1,8 @@
 //! The commands, one a file.
 
 pub mod bench_loader;
-pub mod cache;
 pub mod bench_step;
+pub mod cache;
 pub mod calibrate;
 pub mod check;
 pub mod data;
@@ -14,12 +14,12 @@ pub mod extract;
 pub mod import;
 pub mod list;
 pub mod overlap;
+pub mod plot;
 pub mod preprocess;
 pub mod quantise;
+pub mod report;
 pub mod run;
 pub mod train;
-pub mod plot;
-pub mod report;
 
 /// Writes a line for [`crate::say!`].
 pub fn say(line: std::fmt::Arguments<'_>) {

@@ -14,6 +14,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use crate::engine::norm::Statistics;
 pub use crate::engine::param::{Kind, Param};
 use crate::graph::{GraphError, Network, Node, Op, Size2};
+use crate::ops::{self, Fused};
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,17 @@ enum Layer {
     Add,
 }
 
+/// What a convolution does in one pass beside its own work.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fusion {
+    /// Slope of the PReLU that alone reads the convolution.
+    slope: Option<usize>,
+    /// The other value of the sum that alone reads that PReLU.
+    residual: Option<usize>,
+    /// Node whose value comes out.
+    last: usize,
+}
+
 /// A value between layers.
 #[derive(Clone)]
 enum Value {
@@ -62,6 +74,8 @@ pub struct Trainable {
     layers: Vec<Layer>,
     params: Vec<Param>,
     statistics: Vec<Statistics>,
+    /// One a node; `None` for those that another node does as well.
+    fusions: Vec<Option<Fusion>>,
     precision: Precision,
 }
 
@@ -118,7 +132,8 @@ impl Trainable {
                 }
             });
         }
-        Ok(Self { network, layers, params, statistics, precision })
+        let fusions = fusions(&network, &layers);
+        Ok(Self { network, layers, params, statistics, fusions, precision })
     }
 
     /// The parameters, in running order.
@@ -163,21 +178,28 @@ impl Trainable {
         mode: Mode,
     ) -> Result<Tensor<2>, GraphError> {
         let mut uses = self.network.readers();
-        let mut values: Vec<Option<Value>> = vec![Some(Value::Map(self.narrow(faces)))];
-        for (node, layer) in self.network.nodes().iter().zip(&self.layers) {
+        let mut values: Vec<Option<Value>> = vec![None; self.layers.len() + 1];
+        values[0] = Some(Value::Map(self.narrow(faces)));
+        for (i, (node, layer)) in self.network.nodes().iter().zip(&self.layers).enumerate() {
+            let Some(fusion) = self.fusions[i] else { continue };
             let mut read = |i: usize| take(&mut values, &mut uses, node, i);
             let made = match layer {
                 Layer::Conv { weight, bias, stride, pad, groups } => {
-                    let options = ConvOptions::new(
-                        [stride.height, stride.width],
-                        [pad.height, pad.width],
-                        [1, 1],
-                        *groups,
-                    );
-                    let [o, i, h, w] = four(&self.params[*weight].shape);
-                    let kernel = self.narrow(leaves[*weight].clone().reshape([o, i, h, w]));
+                    let [o, c, h, w] = four(&self.params[*weight].shape);
+                    let kernel = self.narrow(leaves[*weight].clone().reshape([o, c, h, w]));
                     let bias = bias.map(|b| self.narrow(leaves[b].clone()));
-                    Value::Map(conv2d(map(read(0)?, node)?, kernel, bias, options))
+                    let x = map(read(0)?, node)?;
+                    Value::Map(if is_3x3(layer, [h, w]) {
+                        let slope = fusion.slope.map(|s| self.narrow(leaves[s].clone()));
+                        let residual = match fusion.residual {
+                            Some(at) => Some(map(take_at(&mut values, &mut uses, at, node)?, node)?),
+                            None => None,
+                        };
+                        ops::conv3x3_fused(x, kernel, Fused { bias, slope, residual }, stride.height)
+                    } else {
+                        let (stride, pad) = ([stride.height, stride.width], [pad.height, pad.width]);
+                        conv2d(x, kernel, bias, ConvOptions::new(stride, pad, [1, 1], *groups))
+                    })
                 }
                 Layer::Norm { scale, shift, statistics } => {
                     let (scale, shift) = (leaves[*scale].clone(), leaves[*shift].clone());
@@ -220,7 +242,7 @@ impl Trainable {
                     _ => return Err(unfit(node)),
                 },
             };
-            values.push(Some(made));
+            values[fusion.last + 1] = Some(made);
         }
         let place = self.network.outputs[0].value.index();
         match values.swap_remove(place) {
@@ -281,11 +303,57 @@ fn take(
     node: &Node,
     i: usize,
 ) -> Result<Value, GraphError> {
-    let at = node.inputs.get(i).map_or(usize::MAX, |id| id.index());
+    take_at(values, uses, node.inputs.get(i).map_or(usize::MAX, |id| id.index()), node)
+}
+
+fn take_at(
+    values: &mut [Option<Value>],
+    uses: &mut [usize],
+    at: usize,
+    node: &Node,
+) -> Result<Value, GraphError> {
     let (Some(slot), Some(left)) = (values.get_mut(at), uses.get_mut(at)) else { return Err(unfit(node)) };
     *left = left.saturating_sub(1);
     let value = if *left == 0 { slot.take() } else { slot.clone() };
     value.ok_or_else(|| unfit(node))
+}
+
+/// Which nodes run, and what each 3x3 convolution takes over: the PReLU that alone reads it, and the sum that alone
+/// reads that PReLU and whose other value is there before.
+fn fusions(network: &Network, layers: &[Layer]) -> Vec<Option<Fusion>> {
+    let readers = network.readers();
+    let nodes = network.nodes();
+    let only_reader = |i: usize| {
+        let value = i + 1;
+        let mut all = nodes.iter().enumerate().filter(|(_, n)| n.inputs.iter().any(|id| id.index() == value));
+        all.next().map(|(j, _)| j).filter(|_| readers[value] == 1)
+    };
+    let mut fusions: Vec<Option<Fusion>> =
+        (0..nodes.len()).map(|last| Some(Fusion { last, ..Fusion::default() })).collect();
+    for (i, (node, layer)) in nodes.iter().zip(layers).enumerate() {
+        let Op::Conv2d(conv) = &node.op else { continue };
+        let [_, _, h, w] = four(conv.weight.shape());
+        let Some(act) = only_reader(i).filter(|_| is_3x3(layer, [h, w])) else { continue };
+        let Layer::PRelu { slope } = &layers[act] else { continue };
+        let mut fusion = Fusion { slope: Some(*slope), residual: None, last: act };
+        fusions[act] = None;
+        if let Some(sum) = only_reader(act).filter(|s| matches!(layers[*s], Layer::Add)) {
+            let other = nodes[sum].inputs.iter().map(|id| id.index()).find(|v| *v != act + 1);
+            if let Some(other) = other.filter(|v| *v <= i) {
+                fusion = Fusion { residual: Some(other), last: sum, ..fusion };
+                fusions[sum] = None;
+            }
+        }
+        fusions[i] = Some(fusion);
+    }
+    fusions
+}
+
+/// What the kernels of [`ops`] are made for: 3x3, padding 1, stride 1 or 2, dense.
+fn is_3x3(layer: &Layer, kernel: [usize; 2]) -> bool {
+    let Layer::Conv { stride, pad, groups, .. } = layer else { return false };
+    let strides = [Size2::square(1), Size2::square(2)];
+    kernel == [3, 3] && *groups == 1 && *pad == Size2::square(1) && strides.contains(stride)
 }
 
 fn map(value: Value, node: &Node) -> Result<Tensor<4>, GraphError> {

@@ -15,5 +15,5 @@ pub mod import;
 pub mod metrics;
 pub mod ops;
 pub mod plot;
-pub mod training;
 pub mod report;
+pub mod training;

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::engine::Param;
+use crate::ops::{SgdRule, sgd_step};
 use crate::training::schedule::{Rule, Schedule};
 
 /// Velocities, one a parameter.
@@ -36,26 +37,17 @@ impl Solver {
     ) {
         for ((param, velocity), gradient) in params.zip(&mut self.velocity).zip(gradients) {
             let Some(gradient) = gradient else { continue };
-            let decay = self.decay * param.rate.decay;
-            let lr = lr * param.rate.lr;
-            let g = if decay == 0.0 { gradient } else { gradient + param.value.clone() * decay };
-            let v = velocity.clone() * self.momentum;
-            let (v, move_by) = match self.rule {
-                Rule::Caffe => {
-                    let v = v + g * lr;
-                    (v.clone(), v)
-                }
-                Rule::Pytorch => {
-                    let v = v + g;
-                    (v.clone(), v * lr)
-                }
-                Rule::Nesterov => {
-                    let v = v + g.clone();
-                    (v.clone(), (g + v * self.momentum) * lr)
-                }
+            let (lr, decay) = (lr * param.rate.lr, self.decay * param.rate.decay);
+            let rule = match self.rule {
+                Rule::Caffe => SgdRule::caffe(lr, self.momentum, decay),
+                Rule::Pytorch => SgdRule::plain(lr, self.momentum, decay),
+                Rule::Nesterov => SgdRule::nesterov(lr, self.momentum, decay),
             };
-            *velocity = v;
-            param.value = param.value.clone() - move_by;
+            // The old tensors are given away, so that the update can happen in place.
+            let nothing = || Tensor::empty([0], &gradient.device());
+            let weight = std::mem::replace(&mut param.value, nothing());
+            let old = std::mem::replace(velocity, nothing());
+            (param.value, *velocity) = sgd_step(weight, gradient.clone(), Some(old), &rule);
         }
     }
 }
