@@ -35,6 +35,8 @@ pub mod sphereface_r;
 mod surrogate;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use annealing::Annealing;
 pub use classifier::Classifier;
