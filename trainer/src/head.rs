@@ -36,6 +36,8 @@ pub mod sphereface_r;
 mod surrogate;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use annealing::Annealing;
 pub use classifier::Classifier;

@@ -53,9 +53,8 @@ mod tests {
     #[test]
     fn the_loss_by_hand() {
         let case = Case::unit();
-        let expected = case.entropy(|i, j, c| {
-            8.0 * if case.labels[i] == j { (c.acos() + 0.5).min(3.14159).cos() } else { c }
-        });
+        let expected = case
+            .entropy(|i, j, c| 8.0 * if case.labels[i] == j { (c.acos() + 0.5).min(PI).cos() } else { c });
         assert_close(&[case.loss(&ArcFace { s: 8.0, ..ArcFace::default() }, 1)], &[expected], 1e-9);
     }
 
@@ -71,7 +70,7 @@ mod tests {
         let case = Case::unit();
         let head = ArcFace { s: 4.0, ..ArcFace::default() };
         let logit = |i: usize, j: usize, c: f64| {
-            4.0 * if case.labels[i] == j { (c.acos() + 0.5).min(3.14159).cos() } else { c }
+            4.0 * if case.labels[i] == j { (c.acos() + 0.5).min(PI).cos() } else { c }
         };
         let (dx, dw) = case.cosine_gradients(logit, 4.0);
         let got = case.gradients(&head, 1);

@@ -180,9 +180,9 @@ mod tests {
         for m in Margin::ALL {
             let at = |by: f64| numbers(m.psi(tensor(c.iter().map(|c| c + by).collect())));
             let (up, down, slope) = (at(h), at(-h), numbers(m.slope(tensor(c.clone()))));
-            for i in 0..c.len() {
-                let expected = (up[i] - down[i]) / (2.0 * h);
-                assert!((slope[i] - expected).abs() < 1e-7, "{m:?} at {}: {}, {expected}", c[i], slope[i]);
+            let expected = up.iter().zip(&down).map(|(up, down)| (up - down) / (2.0 * h));
+            for ((c, slope), expected) in c.iter().zip(slope).zip(expected) {
+                assert!((slope - expected).abs() < 1e-7, "{m:?} at {c}: {slope}, {expected} expected");
             }
         }
     }

@@ -9,8 +9,9 @@ use burn::tensor::Tensor;
 
 use super::cross_entropy::COSINE_LIMIT;
 
-/// Least and greatest angle after a margin where it stops at pi (OpenSphere, `arcface.py`, `spherefacer.py` L20-23).
-const ANGLE: (f64, f64) = (1e-5, 3.14159);
+/// Least and greatest angle after a margin where it stops at pi: OpenSphere's 1e-5 and 3.14159 (`arcface.py`,
+/// `spherefacer.py` L20-23).
+const ANGLE: (f64, f64) = (1e-5, PI - 2.653_59e-6);
 
 /// A function of the own class's angle theta, its cosine c.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -22,6 +22,11 @@ pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// to += factor v.
+pub fn add(to: &mut [f64], factor: f64, v: &[f64]) {
+    to.iter_mut().zip(v).for_each(|(to, v)| *to += factor * v);
+}
+
 pub fn norm(a: &[f64]) -> f64 {
     dot(a, a).sqrt()
 }
@@ -178,11 +183,10 @@ impl Case {
         let mut dw = vec![vec![0.0; self.w[0].len()]; self.w.len()];
         for (i, x) in self.x.iter().enumerate() {
             for (j, w) in self.w.iter().enumerate() {
-                let c = self.cosine(i, j);
-                for k in 0..x.len() {
-                    dx[i][k] += g[i][j] * s * (w[k] - c * x[k] / norm(x)) / norm(x);
-                    dw[j][k] += g[i][j] * s * x[k] / norm(x);
-                }
+                let g = g[i][j] * s / norm(x);
+                add(&mut dx[i], g, w);
+                add(&mut dx[i], -g * self.cosine(i, j) / norm(x), x);
+                add(&mut dw[j], g, x);
             }
         }
         (dx.concat(), dw.concat())

@@ -1,7 +1,7 @@
 //! Energies of four classes by hand.
 
 use super::*;
-use crate::head::testing::{Case, assert_close, dot, norm, numbers};
+use crate::head::testing::{Case, add, assert_close, dot, norm, numbers};
 
 /// Gradient to the weights, row by row.
 fn gradient(energy: Energy, case: &Case, step: u64) -> Vec<f64> {
@@ -75,9 +75,8 @@ fn inter_class_is_the_caffe_layer() {
     let factor = -4.0 * alpha / (n * distance * distance + 1e-5);
     let mut expected = vec![0.0; 24];
     for y in &case.labels {
-        for k in 0..4 {
-            expected[4 * y + k] += factor * (case.w[*y][k] - mean[k]);
-        }
+        add(&mut expected[4 * y..4 * y + 4], factor, &case.w[*y]);
+        add(&mut expected[4 * y..4 * y + 4], -factor, &mean);
     }
     let energy = Energy::InterClass { alpha, start: 3 };
     assert_close(&gradient(energy, &case, 3), &expected, 1e-12);

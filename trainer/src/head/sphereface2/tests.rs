@@ -1,7 +1,7 @@
 //! Loss, gradients and starting bias against plain Rust.
 
 use super::*;
-use crate::head::testing::{Case, assert_close, norm};
+use crate::head::testing::{Case, add, assert_close, norm};
 
 const HEAD: SphereFace2 = SphereFace2 { alpha: 0.7, r: 6.0, m: 0.4, t: 3.0, lw: 50.0 };
 
@@ -19,9 +19,9 @@ fn by_hand(case: &Case) -> (f64, Vec<f64>, Vec<f64>, f64) {
     let (n, classes) = (case.x.len(), case.w.len());
     let (mut loss, mut db) = (0.0, 0.0);
     let (mut dx, mut dw) = (vec![vec![0.0; 4]; n], vec![vec![0.0; 4]; classes]);
-    for i in 0..n {
-        for j in 0..classes {
-            let (x, w, c) = (&case.x[i], &case.w[j], case.cosine(i, j));
+    for (i, x) in case.x.iter().enumerate() {
+        for (j, w) in case.w.iter().enumerate() {
+            let c = case.cosine(i, j);
             let own = case.labels[i] == j;
             let g = 2.0 * ((c + 1.0) / 2.0).powf(HEAD.t) - 1.0;
             let logit = HEAD.r * (g - if own { HEAD.m } else { -HEAD.m }) + b;
@@ -31,10 +31,10 @@ fn by_hand(case: &Case) -> (f64, Vec<f64>, Vec<f64>, f64) {
             loss -= share * if own { p.ln() } else { (1.0 - p).ln() };
             let residual = share * (p - if own { 1.0 } else { 0.0 });
             db += residual;
-            for k in 0..4 {
-                dx[i][k] += residual * HEAD.r * (w[k] - c * x[k] / norm(x)) / norm(x);
-                dw[j][k] += residual * HEAD.r * x[k] / norm(x);
-            }
+            let along = residual * HEAD.r / norm(x);
+            add(&mut dx[i], along, w);
+            add(&mut dx[i], -along * c / norm(x), x);
+            add(&mut dw[j], along, x);
         }
     }
     (loss, dx.concat(), dw.concat(), db)

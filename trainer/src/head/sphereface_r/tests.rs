@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use super::*;
-use crate::head::testing::{Case, assert_close, norm, numbers};
+use crate::head::testing::{Case, add, assert_close, norm, numbers};
 
 const VERSIONS: [Version; 3] = [Version::V0, Version::V1, Version::V2];
 
@@ -15,7 +15,7 @@ fn target(version: Version, own: bool, c: f64, m: f64) -> f64 {
             let k = (m * theta / PI).floor();
             (1.0 - 2.0 * k.rem_euclid(2.0)) * (m * theta).cos() - 2.0 * k
         }
-        (Version::V1, true) => (m * theta).min(3.14159).cos(),
+        (Version::V1, true) => (m * theta).min(PI).cos(),
         (Version::V2, false) => (theta / m).cos(),
         _ => c,
     }
@@ -50,14 +50,12 @@ fn no_normalisation_by_hand() {
         assert_close(&[case.loss(&head, 21)], &[2.0 * case.entropy(logit)], 1e-9);
         let g = case.residuals(logit);
         let (mut dx, mut dw) = (vec![vec![0.0; 4]; 5], vec![vec![0.0; 4]; 6]);
-        for i in 0..5 {
-            for j in 0..6 {
-                let c = case.cosine(i, j);
-                for k in 0..4 {
-                    let along = (phi(i, j, c) - c) * case.x[i][k] / norm(&case.x[i]);
-                    dx[i][k] += 2.0 * g[i][j] * (case.w[j][k] + along);
-                    dw[j][k] += 2.0 * g[i][j] * case.x[i][k];
-                }
+        for (i, x) in case.x.iter().enumerate() {
+            for (j, w) in case.w.iter().enumerate() {
+                let (c, g) = (case.cosine(i, j), 2.0 * g[i][j]);
+                add(&mut dx[i], g, w);
+                add(&mut dx[i], g * (phi(i, j, c) - c) / norm(x), x);
+                add(&mut dw[j], g, x);
             }
         }
         let got = case.gradients(&head, 21);
@@ -89,9 +87,7 @@ fn soft_normalisation_by_hand() {
         assert_close(&numbers(extra.value), &[off], 1e-12);
         let (got, mut expected) = (case.gradients(&soft, 1), case.gradients(&free, 1));
         for (i, x) in case.x.iter().enumerate() {
-            for k in 0..4 {
-                expected.x[4 * i + k] += t / 5.0 * (norm(x) - s).signum() * x[k] / norm(x);
-            }
+            add(&mut expected.x[4 * i..4 * i + 4], t / 5.0 * (norm(x) - s).signum() / norm(x), x);
         }
         assert_close(&got.x, &expected.x, 1e-12);
         assert_close(&got.weight, &expected.weight, 1e-12);
