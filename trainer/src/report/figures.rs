@@ -79,10 +79,13 @@ pub fn draw(run: &Run, folder: &Path) -> Result<Vec<Plot>> {
     Ok(plots)
 }
 
-/// The last two parts of a path are enough to know a set by.
+/// The last two parts of a path are enough to know a set by; of several sets, those of each.
 fn short(data: &str) -> String {
-    let parts: Vec<&str> = data.split('/').collect();
-    parts[parts.len().saturating_sub(2)..].join("/")
+    let ends = data.split(" + ").map(|path| {
+        let parts: Vec<&str> = path.split('/').collect();
+        parts[parts.len().saturating_sub(2)..].join("/")
+    });
+    ends.collect::<Vec<_>>().join(" + ")
 }
 
 type Drawn = (&'static str, &'static str, Option<Scene>);
@@ -175,4 +178,15 @@ fn identification(result: &Evaluation, title: &str) -> Option<Scene> {
     let x = Measure { label: "distractors", scale: Scale::Log, unit: Unit::Plain };
     let y = Measure { label: "mates found", scale: Scale::Linear, unit: Unit::Percent };
     curve(title, x, y, &series)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_named_by_the_end_of_their_paths() {
+        assert_eq!(short("/work/data/lfw + /home/me/crops"), "data/lfw + me/crops");
+        assert_eq!(short("lfw"), "lfw");
+    }
 }
