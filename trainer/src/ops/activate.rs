@@ -110,6 +110,7 @@ pub fn forward_in_place(
     unsafe { forward_raw(level, p, p, residual, bias, slope, y.len() / channels, channels) };
 }
 
+#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
 #[inline(always)]
 unsafe fn backward_body<S: Simd>(
     g: *const f32,

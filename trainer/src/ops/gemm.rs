@@ -39,6 +39,7 @@ pub struct Tile<'a> {
 type Kernel = unsafe fn(&Tile<'_>);
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "indices of the formula; loops of known length are unrolled")]
 unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
     // SAFETY: the caller vouches for every offset named by the operands.
     unsafe {

@@ -31,6 +31,9 @@ pub struct Forward<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
+/// What a PReLU was given, bias included, and its slope.
+pub type Activation<'a> = Option<(&'a [f32], &'a [f32])>;
+
 /// Operands of a backward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Backward<'a> {
@@ -42,8 +45,8 @@ pub struct Backward<'a> {
     pub x: &'a [f32],
     /// `[outputs, inputs, 3, 3]`.
     pub weights: &'a [f32],
-    /// What the PReLU was given, bias included, and its slope.
-    pub activation: Option<(&'a [f32], &'a [f32])>,
+    /// Where there is a PReLU.
+    pub activation: Activation<'a>,
     /// The gradient to the output, `[n, h, w, outputs]`.
     pub g: &'a [f32],
 }
@@ -142,7 +145,7 @@ impl<'a> Backward<'a> {
     }
 
     /// Gradient and activation of image `n`.
-    fn gradient(&self, n: usize) -> (&'a [f32], Option<(&'a [f32], &'a [f32])>) {
+    fn gradient(&self, n: usize) -> (&'a [f32], Activation<'a>) {
         let out = n * self.shape.out_image()..(n + 1) * self.shape.out_image();
         (&self.g[out.clone()], self.activation.map(|(z, slope)| (&z[out], slope)))
     }

@@ -1,5 +1,7 @@
 //! Batch normalisation by channel, with PReLU and residual in the same pass, on channels-last images.
 
+#![allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+
 use rayon::prelude::*;
 
 use super::buffer::Buffer;

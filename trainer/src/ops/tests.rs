@@ -344,3 +344,32 @@ fn an_update_leaves_other_holders_of_the_weight_alone() {
     assert_eq!(values(new), [0.5, 1.0]);
     assert_eq!(values(w), [1.0, 2.0]);
 }
+
+#[test]
+fn the_optimizer_walks_as_burns_does_and_goes_on_after_a_record() {
+    use burn::nn::LinearConfig;
+    use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig};
+    let device = Device::flex().autodiff();
+    let start = LinearConfig::new(6, 4).init(&device);
+    let x = tensor::<2>([3, 6], 1, &device);
+    start.forward(x.clone());
+    let walk = |mut optimizer: ModuleOptimizer, pause: bool| {
+        let mut model = start.clone();
+        for step in 0..6 {
+            let loss = model.forward(x.clone()).powf_scalar(2.0).sum();
+            let grads = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(0.01, model, grads);
+            if pause && step == 2 {
+                let fresh = ModuleOptimizer::from(Sgd { form: Momentum::Plain, momentum: 0.9, decay: 0.0 });
+                optimizer = fresh.load_record(optimizer.to_record());
+            }
+        }
+        values(model.weight.val())
+    };
+    let ours = || ModuleOptimizer::from(Sgd { form: Momentum::Plain, momentum: 0.9, decay: 0.0 });
+    let momentum = MomentumConfig { momentum: 0.9, dampening: 0.0, nesterov: false };
+    let burns = walk(SgdConfig::new().with_momentum(Some(momentum)).init(), false);
+    let straight = walk(ours(), false);
+    assert!(distance(&straight, &burns) < 1e-6);
+    assert_eq!(walk(ours(), true), straight, "the record holds the velocity");
+}

@@ -329,6 +329,7 @@ impl Weights {
 ///
 /// # Safety
 /// Only this thread may touch `sums`, and nobody may write the element of `tiles` and `gradients`.
+#[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
 pub unsafe fn accumulate(
     level: Level,
     element: usize,

@@ -7,18 +7,21 @@ use burn::tensor::Tensor;
 use super::{memory, tape};
 use crate::ops::SgdRule;
 
+/// Weight, gradient and velocity once more, where this back end has nothing for them.
+type Declined<const D: usize> = Box<(Tensor<D>, Tensor<D>, Option<Tensor<D>>)>;
+
 /// Whether the tensor is its whole memory in row-major order.
 fn is_whole(t: &FlexTensor) -> bool {
     t.layout().contiguous_offsets() == Some((0, t.storage::<f32>().len()))
 }
 
-/// The new weight and velocity, or `None` where the operands do not lie on the CPU back end (off the tape) in f32.
+/// The new weight and velocity, or the operands back where the operands do not lie on the CPU back end (off the tape) in f32.
 pub fn sgd_step<const D: usize>(
     weight: Tensor<D>,
     gradient: Tensor<D>,
     velocity: Option<Tensor<D>>,
     rule: &SgdRule,
-) -> Result<(Tensor<D>, Tensor<D>), Box<(Tensor<D>, Tensor<D>, Option<Tensor<D>>)>> {
+) -> Result<(Tensor<D>, Tensor<D>), Declined<D>> {
     let found = (
         tape::primitive::<Flex, D>(&weight),
         tape::primitive::<Flex, D>(&gradient),

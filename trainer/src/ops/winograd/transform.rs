@@ -1,6 +1,7 @@
 //! The transforms of F(4,3) on vectors of channels.
 
 #![allow(clippy::too_many_arguments, reason = "a kernel's operands")]
+#![allow(clippy::needless_range_loop, reason = "indices of the formulas; loops of known length are unrolled")]
 
 use crate::ops::simd::{Simd, by_level};
 
