@@ -11,10 +11,10 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use crate::engine::norm::Statistics;
+use crate::engine::norm::{Operands, Statistics};
 pub use crate::engine::param::{Kind, Param};
 use crate::graph::{GraphError, Network, Node, Op, Size2};
-use crate::ops::{self, Fused};
+use crate::ops::{Fused, Kernels, conv3x3};
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ pub struct Trainable {
     /// One a node; `None` for those that another node does as well.
     fusions: Vec<Option<Fusion>>,
     precision: Precision,
+    kernels: Kernels,
 }
 
 impl std::fmt::Debug for Trainable {
@@ -133,7 +134,12 @@ impl Trainable {
             });
         }
         let fusions = fusions(&network, &layers);
-        Ok(Self { network, layers, params, statistics, fusions, precision })
+        Ok(Self { network, layers, params, statistics, fusions, precision, kernels: Kernels::default() })
+    }
+
+    /// The same with other kernels.
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
     }
 
     /// The parameters, in running order.
@@ -191,24 +197,33 @@ impl Trainable {
                     let x = map(read(0)?, node)?;
                     Value::Map(if is_3x3(layer, [h, w]) {
                         let slope = fusion.slope.map(|s| self.narrow(leaves[s].clone()));
-                        let residual = match fusion.residual {
-                            Some(at) => Some(map(take_at(&mut values, &mut uses, at, node)?, node)?),
-                            None => None,
-                        };
-                        ops::conv3x3_fused(x, kernel, Fused { bias, slope, residual }, stride.height)
+                        let residual = residual(&mut values, &mut uses, fusion, node)?;
+                        let fused = Fused { bias, slope, residual };
+                        conv3x3(x, kernel, fused, stride.height, self.kernels)
                     } else {
                         let (stride, pad) = ([stride.height, stride.width], [pad.height, pad.width]);
                         conv2d(x, kernel, bias, ConvOptions::new(stride, pad, [1, 1], *groups))
                     })
                 }
                 Layer::Norm { scale, shift, statistics } => {
-                    let (scale, shift) = (leaves[*scale].clone(), leaves[*shift].clone());
+                    let x = read(0)?;
+                    let operands = |x, residual| Operands {
+                        x,
+                        scale: leaves[*scale].clone(),
+                        shift: leaves[*shift].clone(),
+                        slope: fusion.slope.map(|s| leaves[s].clone()),
+                        residual,
+                    };
                     let statistics = &mut self.statistics[*statistics];
-                    match read(0)? {
-                        Value::Map(x) => Value::Map(statistics.apply(x, scale, shift, mode)),
+                    match x {
+                        Value::Map(x) => {
+                            let residual = residual(&mut values, &mut uses, fusion, node)?;
+                            Value::Map(statistics.apply(operands(x, residual), mode, self.kernels))
+                        }
                         Value::Vector(x) => {
                             let [n, c] = x.dims();
-                            let y = statistics.apply(x.reshape([n, c, 1, 1]), scale, shift, mode);
+                            let x = x.reshape([n, c, 1, 1]);
+                            let y = statistics.apply(operands(x, None), mode, self.kernels);
                             Value::Vector(y.reshape([n, c]))
                         }
                     }
@@ -318,7 +333,18 @@ fn take_at(
     value.ok_or_else(|| unfit(node))
 }
 
-/// Which nodes run, and what each 3x3 convolution takes over: the PReLU that alone reads it, and the sum that alone
+/// The map that `fusion` adds, if it adds one.
+fn residual(
+    values: &mut [Option<Value>],
+    uses: &mut [usize],
+    fusion: Fusion,
+    node: &Node,
+) -> Result<Option<Tensor<4>>, GraphError> {
+    let read = |at| map(take_at(values, uses, at, node)?, node);
+    fusion.residual.map(read).transpose()
+}
+
+/// Which nodes run, and what each 3x3 convolution or batch normalisation takes over: the PReLU that alone reads it, and the sum that alone
 /// reads that PReLU and whose other value is there before.
 fn fusions(network: &Network, layers: &[Layer]) -> Vec<Option<Fusion>> {
     let readers = network.readers();
@@ -331,9 +357,15 @@ fn fusions(network: &Network, layers: &[Layer]) -> Vec<Option<Fusion>> {
     let mut fusions: Vec<Option<Fusion>> =
         (0..nodes.len()).map(|last| Some(Fusion { last, ..Fusion::default() })).collect();
     for (i, (node, layer)) in nodes.iter().zip(layers).enumerate() {
-        let Op::Conv2d(conv) = &node.op else { continue };
-        let [_, _, h, w] = four(conv.weight.shape());
-        let Some(act) = only_reader(i).filter(|_| is_3x3(layer, [h, w])) else { continue };
+        let can = match &node.op {
+            Op::Conv2d(conv) => {
+                let [_, _, h, w] = four(conv.weight.shape());
+                is_3x3(layer, [h, w])
+            }
+            Op::BatchNorm(_) => true,
+            _ => false,
+        };
+        let Some(act) = only_reader(i).filter(|_| can) else { continue };
         let Layer::PRelu { slope } = &layers[act] else { continue };
         let mut fusion = Fusion { slope: Some(*slope), residual: None, last: act };
         fusions[act] = None;

@@ -17,7 +17,6 @@ pub mod angular;
 pub mod annealing;
 pub mod arcface;
 pub mod back_off;
-pub mod classifier;
 pub mod config;
 pub mod cosface;
 pub mod cross_entropy;
@@ -40,10 +39,10 @@ mod testing;
 mod tests;
 
 pub use annealing::Annealing;
-pub use classifier::Classifier;
 pub use config::{HeadConfig, HeadError};
 pub use memory::Memory;
 pub use sampling::PartialFc;
+pub use surrogate::unit_rows;
 
 /// What a head computes its loss from.
 #[derive(Debug, Clone)]
@@ -66,7 +65,7 @@ impl HeadInput {
         Self { x, weight, bias: None, labels, chunk: None }
     }
 
-    /// With a bias, as [`Classifier::bias`] holds it.
+    /// With a bias, for heads that learn one.
     pub fn with_bias(self, bias: Option<Tensor<1>>) -> Self {
         Self { bias, ..self }
     }
@@ -108,7 +107,7 @@ pub struct Extra {
 /// What has to happen to the class weights after every step of the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WeightRule {
-    /// Rows are put back to unit length in place ([`Classifier::renormalise`]), after momentum and decay have acted,
+    /// Rows are put back to unit length in place ([`unit_rows`]), after momentum and decay have acted,
     /// as Caffe's `MarginInnerProduct` does at every forward (`margin_inner_product_layer.cpp` L120-127).
     Unit,
     /// Rows keep their length.

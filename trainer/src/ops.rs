@@ -15,7 +15,6 @@ mod flex;
 mod gemm;
 mod layer;
 mod normalise;
-mod optimizer;
 mod scratch;
 mod sgd;
 mod shape;
@@ -24,16 +23,23 @@ mod simd;
 mod tests;
 mod winograd;
 
-use burn::module::RunningState;
-use burn::nn::BatchNorm;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, activation};
 
-pub use optimizer::{Momentum, Sgd, SgdState};
 pub use sgd::SgdRule;
 pub use shape::{Shape, Stride};
 pub use simd::Level;
+
+/// Whose kernels run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kernels {
+    /// Ours where they fit, burn's elsewhere.
+    #[default]
+    Ours,
+    /// burn's: to compare with.
+    Burn,
+}
 
 /// What is done with the sums of a convolution before they leave the cache: `prelu(sums + bias) + residual`.
 #[derive(Debug, Default)]
@@ -46,94 +52,101 @@ pub struct Fused {
     pub residual: Option<Tensor<4>>,
 }
 
-/// Convolution with a 3x3 kernel and padding 1: `[n, c, h, w]` to `[n, outputs, ceil(h / stride), ceil(w / stride)]`.
+/// `prelu(conv(x) + bias) + residual` with a 3x3 kernel and padding 1: `[n, c, h, w]` to
+/// `[n, outputs, ceil(h / stride), ceil(w / stride)]`.
 ///
 /// `weight` is `[outputs, c, 3, 3]`; `stride` 1 and 2 are fast. Differentiable in every operand.
 ///
 /// # Panics
-/// As burn's `conv2d`, on shapes that do not fit.
-pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize) -> Tensor<4> {
-    conv3x3_fused(x, weight, Fused { bias, ..Fused::default() }, stride)
-}
-
-/// [`conv3x3`] followed by PReLU with one slope a channel.
-///
-/// # Panics
-/// As burn's `conv2d` and `prelu`, on shapes that do not fit.
-pub fn conv_prelu(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    slope: Tensor<1>,
-    stride: usize,
-) -> Tensor<4> {
-    conv3x3_fused(x, weight, Fused { bias, slope: Some(slope), residual: None }, stride)
-}
-
-/// [`conv3x3`] and all that can follow it in one pass.
-///
-/// # Panics
 /// As burn's `conv2d`, `prelu` and addition, on shapes that do not fit.
-pub fn conv3x3_fused(x: Tensor<4>, weight: Tensor<4>, fused: Fused, stride: usize) -> Tensor<4> {
-    match flex::conv3x3(x, weight, fused, stride) {
+pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, fused: Fused, stride: usize, kernels: Kernels) -> Tensor<4> {
+    let ours = match kernels {
+        Kernels::Ours => flex::conv3x3(x, weight, fused, stride),
+        Kernels::Burn => Err(Box::new((x, weight, fused))),
+    };
+    match ours {
         Ok(y) => y,
         Err(declined) => {
             let (x, weight, fused) = *declined;
-            let mut y = conv2d(x, weight, fused.bias, ConvOptions::new([stride, stride], [1, 1], [1, 1], 1));
-            if let Some(slope) = fused.slope {
-                y = activation::prelu(y, slope);
-            }
-            match fused.residual {
-                Some(r) => y + r,
-                None => y,
-            }
+            let y = conv2d(x, weight, fused.bias, ConvOptions::new([stride, stride], [1, 1], [1, 1], 1));
+            activated(y, fused.slope, fused.residual)
         }
     }
 }
 
-/// What a burn [`BatchNorm`] does, in training and (off the gradient tape) in inference, then PReLU and residual in the
-/// same pass: `prelu(norm(x)) + residual`. The module's running statistics are brought up to date as burn's own forward
-/// does it.
-///
-/// # Panics
-/// As burn's, on shapes that do not fit.
-pub fn batch_norm_prelu(
-    norm: &BatchNorm,
-    x: Tensor<4>,
-    slope: Option<Tensor<1>>,
-    residual: Option<Tensor<4>>,
-) -> Tensor<4> {
-    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
-    let ours = flex::Normalisation {
-        x: &x,
-        gamma: &gamma,
-        beta: &beta,
-        slope: &slope,
-        residual: &residual,
-        epsilon: norm.epsilon,
+/// `prelu(x) + residual` by burn's operations.
+fn activated(x: Tensor<4>, slope: Option<Tensor<1>>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    let y = match slope {
+        Some(slope) => activation::prelu(x, slope),
+        None => x,
     };
-    let device = x.device();
-    if device.is_autodiff() && norm.training.is_enabled() {
-        if let Some((y, statistics)) = ours.train() {
-            let follow = |running: &RunningState<Tensor<1>>, now: &[f32]| {
-                let now = Tensor::<1>::from_floats(now, &device);
-                let old = running.value_sync().to_device(&device);
-                running.update((old * (1.0 - norm.momentum) + now * norm.momentum).detach());
-            };
-            follow(&norm.running_mean, &statistics.mean);
-            follow(&norm.running_var, &statistics.variance);
-            return y;
-        }
-    } else if let Some(y) = ours.infer(&norm.running_mean.value(), &norm.running_var.value()) {
-        return y;
-    }
-    let mut y = norm.forward(x);
-    if let Some(slope) = slope {
-        y = activation::prelu(y, slope);
-    }
     match residual {
         Some(r) => y + r,
         None => y,
+    }
+}
+
+/// Operands of `prelu(norm(x)) + residual`.
+#[derive(Debug)]
+pub struct Normalised {
+    /// `[n, c, h, w]`.
+    pub x: Tensor<4>,
+    /// `[c]`.
+    pub scale: Tensor<1>,
+    /// `[c]`.
+    pub shift: Tensor<1>,
+    /// `[c]`, the PReLU's slope of each channel.
+    pub slope: Option<Tensor<1>>,
+    /// `[n, c, h, w]`, added last.
+    pub residual: Option<Tensor<4>>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Normalised {
+    fn operation(&self) -> flex::Normalisation<'_> {
+        flex::Normalisation {
+            x: &self.x,
+            gamma: &self.scale,
+            beta: &self.shift,
+            slope: &self.slope,
+            residual: &self.residual,
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// On the batch's own statistics, and these: mean and biased variance by channel, `[c]` each, off the tape.
+    pub fn learn(self, kernels: Kernels) -> (Tensor<4>, [Tensor<1>; 2]) {
+        let ours = if kernels == Kernels::Ours { self.operation().train() } else { None };
+        if let Some((y, statistics)) = ours {
+            let device = self.x.device().inner();
+            let known =
+                [statistics.mean, statistics.variance].map(|v| Tensor::from_floats(v.as_slice(), &device));
+            return (y, known);
+        }
+        let [_, c, _, _] = self.x.dims();
+        let mean = self.x.clone().mean_dim(3).mean_dim(2).mean_dim(0);
+        let centred = self.x.clone() - mean.clone();
+        let variance = (centred.clone() * centred).mean_dim(3).mean_dim(2).mean_dim(0);
+        let (mean, variance) = (mean.reshape([c]), variance.reshape([c]));
+        let known = [mean.clone().inner(), variance.clone().inner()];
+        (self.plainly(mean, variance), known)
+    }
+
+    /// On given statistics, `[c]` each, off the tape.
+    pub fn judge(self, mean: Tensor<1>, variance: Tensor<1>) -> Tensor<4> {
+        match self.operation().infer(&mean, &variance) {
+            Some(y) => y,
+            None => self.plainly(mean, variance),
+        }
+    }
+
+    /// By burn's own operations, on any device.
+    fn plainly(self, mean: Tensor<1>, variance: Tensor<1>) -> Tensor<4> {
+        let [_, c, _, _] = self.x.dims();
+        let across = |v: Tensor<1>| v.reshape([1, c, 1, 1]);
+        let factor = across(self.scale) / (across(variance) + self.epsilon).sqrt();
+        activated((self.x - across(mean)) * factor + across(self.shift), self.slope, self.residual)
     }
 }
 

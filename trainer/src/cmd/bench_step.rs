@@ -1,20 +1,17 @@
 //! `limen-train bench-step`: how fast a training step is here, with our kernels and with burn's, in turn.
 
-mod network;
-
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use network::{Kernels, Network};
+use rand::RngExt;
 
-use crate::ops::{Momentum, Sgd};
+use crate::backbone::init::stream;
+use crate::config::Config;
+use crate::dataset::loader::{Batch, SAMPLE_LENGTH};
+use crate::ops::Kernels;
+use crate::training::pupil::Pupil;
 
 /// Networks to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +24,18 @@ enum Net {
     SphereFace20,
     /// SphereFace-10 at half the width, batch norm after each convolution, global depthwise head
     Half10,
+}
+
+impl Net {
+    fn table(self) -> &'static str {
+        match self {
+            Self::SphereFace4 => "depth = 4",
+            Self::SphereFace20 => "depth = 20",
+            Self::Half10 => {
+                "depth = 10\nwidth = 0.5\nembedding = 128\noutput = \"depthwise\"\nnormalisation = \"batch\""
+            }
+        }
+    }
 }
 
 /// Which kernels run.
@@ -51,13 +60,13 @@ pub struct BenchStep {
     batch: usize,
     /// Steps of each kind; the first is not counted
     #[arg(long, default_value_t = 6)]
-    steps: usize,
+    steps: u64,
     /// Kernels
     #[arg(long, value_enum, default_value = "both")]
     kernels: Choice,
 }
 
-/// Classes of the random labels: few, so that the loss costs nothing beside the network.
+/// Classes of the random labels: few, so that the head costs little beside the network.
 const CLASSES: usize = 100;
 
 /// CPU seconds of this process, user and system. Source: proc_pid_stat(5), fields 14 and 15, hundredths of a second.
@@ -82,56 +91,30 @@ fn peak_mib() -> Result<u64> {
 /// A network in training and its best times.
 struct Racer {
     kernels: Kernels,
-    network: Network,
-    optimizer: ModuleOptimizer,
+    pupil: Pupil,
     best_s: f64,
     best_cpu_s: f64,
-    loss: f32,
+    loss: f64,
 }
 
 impl Racer {
-    fn new(network: Network, kernels: Kernels) -> Self {
-        let group = ParamGroup::from_any_predicates(vec!["bias"]);
-        let optimizer = match kernels {
-            Kernels::Ours => {
-                let sgd = Sgd { form: Momentum::Plain, momentum: 0.9, decay: 5e-4 };
-                ModuleOptimizer::from(sgd).with_group(group, Sgd { decay: 0.0, ..sgd }, None)
-            }
-            Kernels::Burn => {
-                let momentum = || Some(MomentumConfig { momentum: 0.9, dampening: 0.0, nesterov: false });
-                SgdConfig::new()
-                    .with_momentum(momentum())
-                    .with_weight_decay(Some(WeightDecayConfig { penalty: 5e-4 }))
-                    .init()
-                    .with_group(group, SgdConfig::new().with_momentum(momentum()).build(), None)
-            }
-        };
-        Self { kernels, network, optimizer, best_s: f64::INFINITY, best_cpu_s: f64::INFINITY, loss: 0.0 }
-    }
-
-    fn step(mut self, x: &Tensor<4>, labels: &Tensor<1, Int>, counted: bool) -> Result<Self> {
+    fn step(&mut self, batch: &Batch, n: u64) -> Result<()> {
         let (start, cpu) = (Instant::now(), cpu_seconds()?);
-        let scores = self.network.forward(x.clone(), self.kernels);
-        let n = labels.dims()[0];
-        let loss = log_softmax(scores, 1).gather(1, labels.clone().reshape([n, 1])).mean().neg();
-        let forward = start.elapsed().as_secs_f64();
-        let grads = loss.backward();
-        let backward = start.elapsed().as_secs_f64() - forward;
-        let grads = GradientsParams::from_grads(grads, &self.network);
-        self.network = self.optimizer.step(0.01, self.network, grads);
-        self.loss = loss.into_scalar();
+        let gradients = self.pupil.look(std::slice::from_ref(batch), None, n)?;
+        let seen = start.elapsed().as_secs_f64();
+        self.loss = self.pupil.learn(gradients, n)?.loss;
         let (whole, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
         eprintln!(
-            "{:<5} {whole:.3} s (forward {forward:.3}, backward {backward:.3}, update {:.3}), {cpu:.2} CPU s, loss {:.4}",
-            self.kernels.name(),
-            whole - forward - backward,
+            "{:?}: {whole:.3} s (forward and backward {seen:.3}, update {:.3}), {cpu:.2} CPU s, loss {:.4}",
+            self.kernels,
+            whole - seen,
             self.loss
         );
-        if counted {
+        if n > 1 {
             self.best_s = self.best_s.min(whole);
             self.best_cpu_s = self.best_cpu_s.min(cpu);
         }
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -139,30 +122,40 @@ impl Racer {
 pub fn run(args: &BenchStep) -> Result<()> {
     ensure!(args.batch > 0, "--batch: at least one picture");
     ensure!(args.steps > 1, "--steps: at least two, the first is not counted");
-    let device = Device::flex().autodiff();
-    device.seed(7);
+    let config = Config::parse(&format!(
+        "[data]\npaths = [\"none\"]\n[network]\n{}\n[head]\nkind = \"a-softmax\"\n[schedule]\nbatch = {}\nlr = 0.01\n",
+        args.network.table(),
+        args.batch
+    ))?;
     let kinds: &[Kernels] = match args.kernels {
         Choice::Ours => &[Kernels::Ours],
         Choice::Burn => &[Kernels::Burn],
         Choice::Both => &[Kernels::Ours, Kernels::Burn],
     };
-    let x = Tensor::<4>::random([args.batch, 3, 112, 96], Distribution::Normal(0.0, 0.5), &device);
-    let labels: Vec<i64> = (0..args.batch).map(|i| (i * 37 % CLASSES) as i64).collect();
-    let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [args.batch]), &device);
-    let network = Network::new(args.network, CLASSES, &device);
-    // Weights are drawn when they are first looked at; after this all start from the same.
-    network.forward(x.clone().slice(0..1), Kernels::Burn);
-    let mut racers: Vec<Racer> = kinds.iter().map(|k| Racer::new(network.clone(), *k)).collect();
-    drop(network);
-    for step in 0..args.steps {
-        racers = racers.into_iter().map(|r| r.step(&x, &labels, step > 0)).collect::<Result<_>>()?;
+    let mut rng = stream(config.seed, "bench");
+    let batch = Batch {
+        first: 0,
+        pixels: (0..args.batch * SAMPLE_LENGTH).map(|_| rng.random_range(-1.0..1.0)).collect(),
+        labels: (0..args.batch).map(|i| (i * 37 % CLASSES) as u32).collect(),
+        samples: (0..args.batch as u32).collect(),
+        mirrored: vec![false; args.batch],
+    };
+    let racer = |kernels: &Kernels| -> Result<Racer> {
+        let pupil = Pupil::new(&config, CLASSES, None, &Device::flex())?.with_kernels(*kernels);
+        Ok(Racer { kernels: *kernels, pupil, best_s: f64::INFINITY, best_cpu_s: f64::INFINITY, loss: 0.0 })
+    };
+    let mut racers: Vec<Racer> = kinds.iter().map(racer).collect::<Result<_>>()?;
+    for n in 1..=args.steps {
+        for racer in &mut racers {
+            racer.step(&batch, n)?;
+        }
     }
     for r in &racers {
         crate::say!(
-            "{:?} batch {}: {:<5} {:>7.1} images/s, {:>7.1} images per CPU second, loss {:.5}",
+            "{:?} batch {}: {:?} {:>7.1} images/s, {:>7.1} images per CPU second, loss {:.5}",
             args.network,
             args.batch,
-            r.kernels.name(),
+            r.kernels,
             args.batch as f64 / r.best_s,
             args.batch as f64 / r.best_cpu_s,
             r.loss

@@ -6,9 +6,25 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use crate::engine::Mode;
 use crate::engine::param::{flat, read};
 use crate::graph::BatchNorm;
+use crate::ops::{Kernels, Normalised};
 
 /// Share of a new batch in the running statistics (PyTorch's default).
 const MOMENTUM: f64 = 0.1;
+
+/// What a batch normalisation and what follows it in the same pass take.
+#[derive(Debug)]
+pub struct Operands {
+    /// [n, c, h, w].
+    pub x: Tensor<4>,
+    /// Gamma, [c].
+    pub scale: Tensor<1>,
+    /// Beta, [c].
+    pub shift: Tensor<1>,
+    /// Of the PReLU that follows, [c].
+    pub slope: Option<Tensor<1>>,
+    /// Added last, [n, c, h, w].
+    pub residual: Option<Tensor<4>>,
+}
 
 /// Running statistics of one layer.
 #[derive(Debug, Clone)]
@@ -33,29 +49,25 @@ impl Statistics {
         }
     }
 
-    /// (x - mean) / sqrt(variance + epsilon) * scale + shift, `x` [n, c, h, w], computed in f32.
-    pub fn apply(&mut self, x: Tensor<4>, scale: Tensor<1>, shift: Tensor<1>, mode: Mode) -> Tensor<4> {
+    /// `prelu((x - mean) / sqrt(variance + epsilon) * scale + shift) + residual`, computed in f32.
+    pub fn apply(&mut self, operands: Operands, mode: Mode, kernels: Kernels) -> Tensor<4> {
+        let Operands { x, scale, shift, slope, residual } = operands;
         let kind = x.dtype();
-        let x = x.cast(FloatDType::F32);
         let [n, c, h, w] = x.dims();
-        let across = |v: Tensor<1>| v.reshape([1, c, 1, 1]);
-        let (centred, variance) = match mode {
-            Mode::Judge => {
-                // Constants take part in the graph where x does.
-                (x - across(self.mean.clone()), across(self.variance.clone()))
-            }
+        let x = x.cast(FloatDType::F32);
+        let residual = residual.map(|r| r.cast(FloatDType::F32));
+        let normalised = Normalised { x, scale, shift, slope, residual, epsilon: self.epsilon };
+        let y = match mode {
+            Mode::Judge => normalised.judge(self.mean.clone(), self.variance.clone()),
             Mode::Learn => {
-                let mean = x.clone().mean_dim(3).mean_dim(2).mean_dim(0);
-                let centred = x - mean.clone();
-                let variance = (centred.clone() * centred.clone()).mean_dim(3).mean_dim(2).mean_dim(0);
+                let (y, [mean, variance]) = normalised.learn(kernels);
                 let count = (n * h * w) as f64;
-                let unbiased = variance.clone().inner().reshape([c]) * (count / (count - 1.0).max(1.0));
-                self.mean = self.mean.clone() * (1.0 - MOMENTUM) + mean.inner().reshape([c]) * MOMENTUM;
+                let unbiased = variance * (count / (count - 1.0).max(1.0));
+                self.mean = self.mean.clone() * (1.0 - MOMENTUM) + mean.reshape([c]) * MOMENTUM;
                 self.variance = self.variance.clone() * (1.0 - MOMENTUM) + unbiased * MOMENTUM;
-                (centred, variance)
+                y
             }
         };
-        let y = centred * (across(scale) / (variance + self.epsilon).sqrt()) + across(shift);
         y.cast(kind)
     }
 

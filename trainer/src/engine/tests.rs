@@ -48,6 +48,30 @@ fn the_engine_computes_what_the_reference_computes() {
 }
 
 #[test]
+fn our_kernels_and_burns_learn_alike() {
+    let device = Device::flex();
+    let pixels = faces(3, [3, 112, 96]);
+    for normalisation in [Normalisation::None, Normalisation::Batch] {
+        let network = small(normalisation, Output::Fc5);
+        let run = |kernels| {
+            let mut net =
+                Trainable::new(network.clone(), Precision::F32, &device).unwrap().with_kernels(kernels);
+            let leaves = net.leaves();
+            let x = tensor(&pixels, [3, 3, 112, 96], &device).autodiff();
+            let y = net.forward(&leaves, x, Mode::Learn).unwrap();
+            let mut grads = (y.clone() * y).sum().backward();
+            let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
+            leaves.iter().map(of).collect::<Vec<_>>()
+        };
+        for (i, (a, b)) in run(Kernels::Ours).iter().zip(run(Kernels::Burn)).enumerate() {
+            let scale = b.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+            let off = a.iter().zip(&b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale;
+            assert!(off < 2e-2, "{normalisation:?}, parameter {i}: off by {off}");
+        }
+    }
+}
+
+#[test]
 fn parameters_are_named_after_the_layers_and_move_as_published() {
     let net = Trainable::new(Spec::published(Depth::D4).build(1).unwrap(), Precision::F32, &Device::flex())
         .unwrap();
@@ -152,14 +176,24 @@ fn batch_statistics_by_hand() {
     let mut s = Statistics::new("n", &b, &device);
     let x = tensor(&[1.0, 3.0, 5.0, 7.0], [2, 1, 1, 2], &device);
     let (scale, shift) = (param::flat(&[2.0], &device), param::flat(&[1.0], &device));
-    let y = param::read(&s.apply(x.clone(), scale.clone(), shift.clone(), Mode::Learn)).unwrap();
+    let mut apply = |mode| {
+        let operands = Operands {
+            x: x.clone(),
+            scale: scale.clone(),
+            shift: shift.clone(),
+            slope: None,
+            residual: None,
+        };
+        let y = param::read(&s.apply(operands, mode, Kernels::Ours)).unwrap();
+        (y, s.values().unwrap())
+    };
+    let (y, (mean, variance)) = apply(Mode::Learn);
     for (got, v) in y.iter().zip([1.0f32, 3.0, 5.0, 7.0]) {
         assert!((got - ((v - 4.0) / 5.0f32.sqrt() * 2.0 + 1.0)).abs() < 1e-5);
     }
-    let (mean, variance) = s.values().unwrap();
     // 0.9 x 0 + 0.1 x 4; 0.9 x 1 + 0.1 x 20/3.
     assert!((mean[0] - 0.4).abs() < 1e-6 && (variance[0] - (0.9 + 2.0 / 3.0)).abs() < 1e-5);
-    let y = param::read(&s.apply(x, scale, shift, Mode::Judge)).unwrap();
+    let (y, _) = apply(Mode::Judge);
     assert!((y[0] - ((1.0 - 0.4) / (0.9f32 + 2.0 / 3.0).sqrt() * 2.0 + 1.0)).abs() < 1e-5);
 }
 

@@ -72,7 +72,7 @@ mod tests {
         let logit = |i: usize, j: usize, c: f64| {
             4.0 * if case.labels[i] == j { (c.acos() + 0.5).min(PI).cos() } else { c }
         };
-        let (dx, dw) = case.cosine_gradients(logit, 4.0);
+        let (dx, dw) = case.cos_gradients(logit, 4.0);
         let got = case.gradients(&head, 1);
         assert_close(&got.x, &dx, 1e-9);
         assert_close(&got.weight, &dw, 1e-9);

@@ -61,7 +61,7 @@ mod tests {
         let head = SphereFace { s: 5.0, ..SphereFace::default() };
         let logit = |i: usize, j: usize, c: f64| 5.0 * if case.labels[i] == j { psi(c, 1.7) } else { c };
         assert_close(&[case.loss(&head, 1)], &[case.entropy(logit)], 1e-9);
-        let (dx, dw) = case.cosine_gradients(logit, 5.0);
+        let (dx, dw) = case.cos_gradients(logit, 5.0);
         let got = case.gradients(&head, 1);
         assert_close(&got.x, &dx, 1e-9);
         assert_close(&got.weight, &dw, 1e-9);

@@ -36,7 +36,7 @@ pub(super) fn length(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Rows divided by their length; a row of zeros stays one.
-pub(super) fn unit_rows(x: Tensor<2>) -> Tensor<2> {
+pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
     let length = length(x.clone());
     x / length
 }

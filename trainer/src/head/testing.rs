@@ -145,14 +145,14 @@ impl Case {
     }
 
     /// cos theta_ij.
-    pub fn cosine(&self, i: usize, j: usize) -> f64 {
+    pub fn cos_to(&self, i: usize, j: usize) -> f64 {
         dot(&self.x[i], &self.w[j]) / (norm(&self.x[i]) * norm(&self.w[j]))
     }
 
     /// Softmax of logits that are a function of sample, class and cosine, [n][classes].
     pub fn probabilities(&self, logit: impl Fn(usize, usize, f64) -> f64) -> Vec<Vec<f64>> {
         let row = |i: usize| {
-            let e: Vec<f64> = (0..self.w.len()).map(|j| logit(i, j, self.cosine(i, j)).exp()).collect();
+            let e: Vec<f64> = (0..self.w.len()).map(|j| logit(i, j, self.cos_to(i, j)).exp()).collect();
             let sum: f64 = e.iter().sum();
             e.into_iter().map(|e| e / sum).collect()
         };
@@ -177,7 +177,7 @@ impl Case {
     }
 
     /// dL/dx and dL/dw if every logit had the gradient of s cos theta, w of unit length and not divided by it.
-    pub fn cosine_gradients(&self, logit: impl Fn(usize, usize, f64) -> f64, s: f64) -> (Vec<f64>, Vec<f64>) {
+    pub fn cos_gradients(&self, logit: impl Fn(usize, usize, f64) -> f64, s: f64) -> (Vec<f64>, Vec<f64>) {
         let g = self.residuals(logit);
         let mut dx = vec![vec![0.0; self.x[0].len()]; self.x.len()];
         let mut dw = vec![vec![0.0; self.w[0].len()]; self.w.len()];
@@ -185,7 +185,7 @@ impl Case {
             for (j, w) in self.w.iter().enumerate() {
                 let g = g[i][j] * s / norm(x);
                 add(&mut dx[i], g, w);
-                add(&mut dx[i], -g * self.cosine(i, j) / norm(x), x);
+                add(&mut dx[i], -g * self.cos_to(i, j) / norm(x), x);
                 add(&mut dw[j], g, x);
             }
         }

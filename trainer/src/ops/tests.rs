@@ -6,7 +6,7 @@ use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
 use proptest::prelude::*;
 
 use super::activate::Epilogue;
-use super::*;
+use super::{Fused, Kernels, Level, Normalised, SgdRule, Shape, Stride, activated, layer, sgd_step};
 
 /// Largest difference, in units of the largest number.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
@@ -24,6 +24,23 @@ fn noise(len: usize, seed: u64) -> Vec<f32> {
     use rand::{RngExt, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     (0..len).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// Ours, without PReLU and residual.
+fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize) -> Tensor<4> {
+    super::conv3x3(x, weight, Fused { bias, ..Fused::default() }, stride, Kernels::Ours)
+}
+
+/// Ours, with PReLU.
+fn conv_prelu(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    slope: Tensor<1>,
+    stride: usize,
+) -> Tensor<4> {
+    let fused = Fused { bias, slope: Some(slope), residual: None };
+    super::conv3x3(x, weight, fused, stride, Kernels::Ours)
 }
 
 fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
@@ -73,7 +90,13 @@ impl Case {
             slope: Some(self.slope.clone()),
             residual: Some(self.residual.clone()),
         };
-        self.results(conv3x3_fused(self.x.clone(), self.weight.clone(), fused, s.stride.pixels()))
+        self.results(super::conv3x3(
+            self.x.clone(),
+            self.weight.clone(),
+            fused,
+            s.stride.pixels(),
+            Kernels::Ours,
+        ))
     }
 
     fn burns(&self, s: &Shape) -> Vec<Vec<f32>> {
@@ -242,38 +265,44 @@ fn operands_in_any_memory_order_give_the_same() {
     assert_eq!(values(conv3x3(turned, weight, None, 1)), expected);
 }
 
-/// burn's batch norm, PReLU and addition, and ours, on the same operands: y, gradients, running statistics.
+/// Batch norm, PReLU and addition by burn's module and by ours, on the same operands: y, gradients, statistics.
 fn normalised(ours: bool, sizes: [usize; 4], slope: bool, residual: bool) -> Vec<Vec<f32>> {
     let device = Device::flex().autodiff();
     let c = sizes[1];
-    let mut norm = burn::nn::BatchNormConfig::new(c).init(&device);
-    norm.gamma = burn::module::Param::from_tensor(tensor::<1>([c], 11, &device) + 1.5);
-    norm.beta = burn::module::Param::from_tensor(tensor::<1>([c], 12, &device));
+    let scale = (tensor::<1>([c], 11, &device) + 1.5).require_grad();
+    let shift = tensor::<1>([c], 12, &device).require_grad();
     // Far from zero, as the variance must not suffer from it.
     let x = (tensor::<4>(sizes, 13, &device) + 30.0).require_grad();
     let a = tensor::<1>([c], 14, &device).require_grad();
     let r = tensor::<4>(sizes, 15, &device).require_grad();
     let up = tensor::<4>(sizes, 16, &device);
-    let y = if ours {
-        batch_norm_prelu(&norm, x.clone(), slope.then(|| a.clone()), residual.then(|| r.clone()))
+    let (y, statistics) = if ours {
+        let operands = Normalised {
+            x: x.clone(),
+            scale: scale.clone(),
+            shift: shift.clone(),
+            slope: slope.then(|| a.clone()),
+            residual: residual.then(|| r.clone()),
+            epsilon: 1e-5,
+        };
+        let (y, [mean, variance]) = operands.learn(Kernels::Ours);
+        (y, [values(mean), values(variance)])
     } else {
-        let mut y = norm.forward(x.clone());
-        if slope {
-            y = activation::prelu(y, a.clone());
-        }
-        if residual { y + r.clone() } else { y }
+        let mut norm = burn::nn::BatchNormConfig::new(c).init(&device);
+        norm.gamma = burn::module::Param::from_tensor(scale.clone());
+        norm.beta = burn::module::Param::from_tensor(shift.clone());
+        let y = norm.forward(x.clone());
+        let y = activated(y, slope.then(|| a.clone()), residual.then(|| r.clone()));
+        // Its running statistics hold a tenth of the batch's: from 0 and from 1.
+        let mean = values(norm.running_mean.value_sync() * 10.0);
+        (y, [mean, values(norm.running_var.value_sync() * 10.0 - 9.0)])
     };
     let grads = (y.clone() * up).sum().backward();
-    let mut results = vec![
-        values(y),
-        values(x.grad(&grads).unwrap()),
-        values(norm.gamma.val().grad(&grads).unwrap()),
-        values(norm.beta.val().grad(&grads).unwrap()),
-        values(norm.running_mean.value_sync()),
-        values(norm.running_var.value_sync()),
-    ];
+    let gradient = |t: &Tensor<1>| values(t.grad(&grads).unwrap());
+    let mut results = vec![values(y), values(x.grad(&grads).unwrap()), gradient(&scale), gradient(&shift)];
+    results.extend(statistics);
     if slope {
-        results.push(values(a.grad(&grads).unwrap()));
+        results.push(gradient(&a));
     }
     if residual {
         results.push(values(r.grad(&grads).unwrap()));
@@ -284,11 +313,12 @@ fn normalised(ours: bool, sizes: [usize; 4], slope: bool, residual: bool) -> Vec
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
+    // Of two or three values alone the deviations, and so the gradients, are next to nothing but rounding.
     #[test]
     fn batch_norm_and_its_gradients_equal_burns(
-        n in 2..5usize, c in 1..40usize, h in 1..8usize, w in 1..8usize, slope: bool, residual: bool,
+        n in 2..5usize, c in 1..40usize, h in 2..8usize, w in 2..8usize, slope: bool, residual: bool,
     ) {
-        let names = ["y", "dx", "dgamma", "dbeta", "mean", "variance", "dslope or dresidual", "dresidual"];
+        let names = ["y", "dx", "dscale", "dshift", "mean", "variance", "dslope or dresidual", "dresidual"];
         let ours = normalised(true, [n, c, h, w], slope, residual);
         for ((name, one), other) in names.iter().zip(&ours).zip(normalised(false, [n, c, h, w], slope, residual)) {
             let d = distance(one, &other);
@@ -299,16 +329,20 @@ proptest! {
 }
 
 #[test]
-fn batch_norm_in_inference_uses_the_running_statistics() {
+fn batch_norm_on_given_statistics_equals_the_plain_formula() {
     let device = Device::flex();
-    let norm = burn::nn::BatchNormConfig::new(5).init(&device);
-    norm.running_mean.update(tensor([5], 1, &device));
-    norm.running_var.update(tensor::<1>([5], 2, &device) + 2.0);
-    norm.running_mean.value_sync();
-    norm.running_var.value_sync();
-    let (x, a) = (tensor::<4>([2, 5, 3, 4], 3, &device), tensor::<1>([5], 4, &device));
-    let burns = values(activation::prelu(norm.forward(x.clone()), a.clone()));
-    assert!(distance(&values(batch_norm_prelu(&norm, x, Some(a), None)), &burns) < 1e-6);
+    let t = |seed| tensor::<1>([5], seed, &device);
+    let operands = || Normalised {
+        x: tensor::<4>([2, 5, 3, 4], 3, &device),
+        scale: t(5),
+        shift: t(6),
+        slope: Some(t(4)),
+        residual: Some(tensor::<4>([2, 5, 3, 4], 7, &device)),
+        epsilon: 1e-5,
+    };
+    let ours = values(operands().judge(t(1), t(2) + 2.0));
+    let plain = values(operands().plainly(t(1), t(2) + 2.0));
+    assert!(distance(&ours, &plain) < 1e-5);
 }
 
 #[test]
@@ -343,33 +377,4 @@ fn an_update_leaves_other_holders_of_the_weight_alone() {
     let (new, _) = sgd_step(w.clone(), w.clone(), None, &SgdRule::plain(0.5, 0.9, 0.0));
     assert_eq!(values(new), [0.5, 1.0]);
     assert_eq!(values(w), [1.0, 2.0]);
-}
-
-#[test]
-fn the_optimizer_walks_as_burns_does_and_goes_on_after_a_record() {
-    use burn::nn::LinearConfig;
-    use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig, momentum::MomentumConfig};
-    let device = Device::flex().autodiff();
-    let start = LinearConfig::new(6, 4).init(&device);
-    let x = tensor::<2>([3, 6], 1, &device);
-    start.forward(x.clone());
-    let walk = |mut optimizer: ModuleOptimizer, pause: bool| {
-        let mut model = start.clone();
-        for step in 0..6 {
-            let loss = model.forward(x.clone()).powf_scalar(2.0).sum();
-            let grads = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(0.01, model, grads);
-            if pause && step == 2 {
-                let fresh = ModuleOptimizer::from(Sgd { form: Momentum::Plain, momentum: 0.9, decay: 0.0 });
-                optimizer = fresh.load_record(optimizer.to_record());
-            }
-        }
-        values(model.weight.val())
-    };
-    let ours = || ModuleOptimizer::from(Sgd { form: Momentum::Plain, momentum: 0.9, decay: 0.0 });
-    let momentum = MomentumConfig { momentum: 0.9, dampening: 0.0, nesterov: false };
-    let burns = walk(SgdConfig::new().with_momentum(Some(momentum)).init(), false);
-    let straight = walk(ours(), false);
-    assert!(distance(&straight, &burns) < 1e-6);
-    assert_eq!(walk(ours(), true), straight, "the record holds the velocity");
 }

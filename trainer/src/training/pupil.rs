@@ -15,8 +15,9 @@ use crate::graph;
 use crate::graph::{InputShape, Network, Shape};
 use crate::head::memory::Sizes;
 use crate::head::sampling::Sample;
-use crate::head::{Head, HeadInput, Memory, PartialFc, WeightRule};
+use crate::head::{Head, HeadInput, Memory, PartialFc, WeightRule, unit_rows};
 use crate::import::{ImportSource, ImportSpec, import, weights};
+use crate::ops::Kernels;
 use crate::training::checkpoint::{self, Checkpoint};
 use crate::training::solver::Solver;
 use crate::training::teacher::Lessons;
@@ -128,6 +129,11 @@ impl Pupil {
         Ok(pupil)
     }
 
+    /// The same with other kernels: to compare with.
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { net: self.net.with_kernels(kernels), ..self }
+    }
+
     /// Name of the network.
     pub fn name(&self) -> &str {
         &self.name
@@ -167,9 +173,8 @@ impl Pupil {
     pub fn look(&mut self, batches: &[Batch], lessons: Option<&Lessons>, step: u64) -> Result<Gradients> {
         if self.head.weight_rule() == WeightRule::Unit {
             // In place before each forward, after momentum and decay have acted (reference trap 4).
-            let w = self.outer[0].value.clone().reshape([self.classes, self.length]);
-            let norm = w.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
-            self.outer[0].value = (w / norm).reshape([self.classes * self.length]);
+            let rows = self.outer[0].value.clone().reshape([self.classes, self.length]);
+            self.outer[0].value = unit_rows(rows).reshape([self.classes * self.length]);
         }
         let leaves = self.net.leaves();
         let outer: Vec<Tensor<1>> = self.outer.iter().map(Param::leaf).collect();

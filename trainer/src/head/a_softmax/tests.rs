@@ -54,7 +54,7 @@ fn by_hand(case: &Case, m: Margin, lambda: f64, gradient: Gradient) -> (f64, Vec
     for (i, x) in case.x.iter().enumerate() {
         for (j, w) in case.w.iter().enumerate() {
             let own = case.labels[i] == j;
-            let (c, length) = (case.cosine(i, j), norm(x));
+            let (c, length) = (case.cos_to(i, j), norm(x));
             let (_, cw, cx) = table(m, c, length);
             let pair = (cw * cw + cx * cx).sqrt();
             // With the roles of x and w exchanged, |w| = 1: cw stays, cx loses 1/|x| and gains |x|.
@@ -101,7 +101,7 @@ fn reference_and_readme_are_the_published_formula() {
 #[test]
 fn the_batch_reaches_all_pieces() {
     let case = Case::unit();
-    let own = |i: usize| case.cosine(i, case.labels[i]).acos();
+    let own = |i: usize| case.cos_to(i, case.labels[i]).acos();
     let mut pieces: Vec<usize> =
         (0..5).map(|i| (4.0 * own(i) / std::f64::consts::PI).floor() as usize).collect();
     pieces.sort_unstable();
@@ -245,6 +245,6 @@ fn f32_agrees_with_f64() {
     assert_eq!(numbers(loss.value.clone()), numbers(loss.classification));
     // Samples whose own class has the greatest inner product.
     let right =
-        (0..5).filter(|i| (0..6).all(|j| case.cosine(*i, j) <= case.cosine(*i, case.labels[*i]))).count();
+        (0..5).filter(|i| (0..6).all(|j| case.cos_to(*i, j) <= case.cos_to(*i, case.labels[*i]))).count();
     assert_close(&numbers(loss.accuracy), &[right as f64 / 5.0], 1e-7);
 }

@@ -21,7 +21,7 @@ fn by_hand(case: &Case) -> (f64, Vec<f64>, Vec<f64>, f64) {
     let (mut dx, mut dw) = (vec![vec![0.0; 4]; n], vec![vec![0.0; 4]; classes]);
     for (i, x) in case.x.iter().enumerate() {
         for (j, w) in case.w.iter().enumerate() {
-            let c = case.cosine(i, j);
+            let c = case.cos_to(i, j);
             let own = case.labels[i] == j;
             let g = 2.0 * ((c + 1.0) / 2.0).powf(HEAD.t) - 1.0;
             let logit = HEAD.r * (g - if own { HEAD.m } else { -HEAD.m }) + b;

@@ -29,7 +29,7 @@ fn hard_normalisation_by_hand() {
         let logit = |i: usize, j: usize, c: f64| 6.0 * target(version, case.labels[i] == j, c, 1.4);
         assert_close(&[case.loss(&head, 1)], &[50.0 / 6.0 * case.entropy(logit)], 1e-9);
         // CGD: the gradient of s cos theta at the probabilities of the margin's logits.
-        let (dx, dw) = case.cosine_gradients(logit, 6.0);
+        let (dx, dw) = case.cos_gradients(logit, 6.0);
         let got = case.gradients(&head, 1);
         let weighted = |g: Vec<f64>| g.into_iter().map(|g| g * 50.0 / 6.0).collect::<Vec<_>>();
         assert_close(&got.x, &weighted(dx), 1e-9);
@@ -52,7 +52,7 @@ fn no_normalisation_by_hand() {
         let (mut dx, mut dw) = (vec![vec![0.0; 4]; 5], vec![vec![0.0; 4]; 6]);
         for (i, x) in case.x.iter().enumerate() {
             for (j, w) in case.w.iter().enumerate() {
-                let (c, g) = (case.cosine(i, j), 2.0 * g[i][j]);
+                let (c, g) = (case.cos_to(i, j), 2.0 * g[i][j]);
                 add(&mut dx[i], g, w);
                 add(&mut dx[i], g * (phi(i, j, c) - c) / norm(x), x);
                 add(&mut dw[j], g, x);
