@@ -183,8 +183,11 @@ fn program(name: &str, parts: &[&str]) -> PathBuf {
     program
 }
 
-/// A file that was changed after `from`, up to `to`.
+/// A file that was changed after `from`, up to `to`. Files of tests alone are no part of the program.
 fn changed_between(path: &Path, from: SystemTime, to: SystemTime) -> Option<PathBuf> {
+    if path.file_name().is_some_and(|name| name == "tests.rs") {
+        return None;
+    }
     if path.is_dir() {
         let mut entries = std::fs::read_dir(path).ok()?.filter_map(Result::ok);
         return entries.find_map(|e| changed_between(&e.path(), from, to));

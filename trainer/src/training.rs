@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
                 seed: self.config.seed,
                 workers: workers(self.config),
                 sampling: Sampling::default(),
-                augment: self.config.augment.clone(),
+                augment: self.config.augment,
                 input,
                 start: self.step * schedule.batch as u64,
                 end: None,

@@ -106,7 +106,7 @@ impl Order {
                 let n = u64::from(pictures.end - pictures.start);
                 // The picture's turn: the identity is seen for the `round`-th time. Numbers above 2^32 keep these
                 // streams apart from those of the rounds.
-                let number = (who + 1) << 32 | (round / n & 0xFFFF_FFFF);
+                let number = ((who + 1) << 32) | ((round / n) & 0xFFFF_FFFF);
                 let turn = Permutation::new(n, self.seed, Purpose::Order, number).at(round % n);
                 pictures.start + turn as u32
             }

@@ -29,8 +29,9 @@ pub struct Logits {
     pub others: Others,
 }
 
-/// The logits of the other classes.
+/// The logits of the other classes. One a step, so that its size is of no weight.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a step")]
 pub enum Others {
     /// feature . weight_j.
     Plain,

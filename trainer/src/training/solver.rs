@@ -62,7 +62,7 @@ mod tests {
     /// Two steps from w = 1 with gradients 1 and 1, momentum 0.9, decay 0.1, rates 0.5 then 0.05, by hand.
     fn two_steps(rule: Rule, kind: Kind) -> f32 {
         let device = Device::flex();
-        let mut params = vec![Param::new("a", kind, &[1], &[1.0], &device)];
+        let mut params = [Param::new("a", kind, &[1], &[1.0], &device)];
         let schedule = Schedule { momentum: 0.9, decay: 0.1, rule, ..Schedule::default() };
         let mut solver = Solver::new(&schedule, params.iter());
         for lr in [0.5, 0.05] {
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn without_a_gradient_nothing_moves() {
         let device = Device::flex();
-        let mut params = vec![Param::new("a", Kind::Weight, &[1], &[1.0], &device)];
+        let mut params = [Param::new("a", Kind::Weight, &[1], &[1.0], &device)];
         let mut solver = Solver::new(&Schedule::default(), params.iter());
         solver.step(params.iter_mut(), vec![None], 0.5);
         assert_eq!(read(&params[0].value).unwrap(), [1.0]);
