@@ -11,6 +11,7 @@ pub mod detect;
 pub mod eval;
 pub mod export;
 pub mod extract;
+pub mod finetune;
 pub mod import;
 pub mod list;
 pub mod overlap;

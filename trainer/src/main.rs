@@ -43,6 +43,8 @@ enum Command {
     Extract(cmd::extract::Extract),
     /// Train a network as a configuration file says
     Train(cmd::train::Train),
+    /// Train on from somebody's weights
+    Finetune(cmd::finetune::Finetune),
     /// Write a run's network as ONNX into a model folder
     Export(cmd::export::Export),
     /// Measure the speed of a training step on this CPU, with our kernels and with burn's in turn
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::BenchLoader(args) => cmd::bench_loader::run(&args),
         Command::Extract(args) => cmd::extract::run(&args),
         Command::Train(args) => cmd::train::run(&args),
+        Command::Finetune(args) => cmd::finetune::run(&args),
         Command::Export(args) => cmd::export::run(&args),
         Command::BenchStep(args) => cmd::bench_step::run(&args),
         Command::Eval(eval) => cmd::eval::run(&eval),

@@ -1,6 +1,6 @@
 //! `limen-train train`: a run from its configuration file, or on from its newest checkpoint.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -58,15 +58,20 @@ pub fn run(args: &Train) -> Result<()> {
             );
         }
     }
+    let begin = if args.resume { Begin::Resume } else { Begin::Anew };
+    go(&config, &args.out, begin, args.device)
+}
+
+/// Runs to the last step, or until somebody asks it to stop.
+pub fn go(config: &Config, out: &Path, begin: Begin, backend: Backend) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The second one ends the program at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone()).context("signals")?;
         signal_hook::flag::register(signal, stop.clone()).context("signals")?;
     }
-    let device = device::open(args.device)?;
-    let begin = if args.resume { Begin::Resume } else { Begin::Anew };
-    let run = Run::new(&config, &args.out, begin, &device)?;
+    let device = device::open(backend)?;
+    let run = Run::new(config, out, begin, &device)?;
     eprintln!("limen-train: {}", run.describe());
     let ended = run.go(&stop)?;
     crate::say!("{}", ended.checkpoint.display());
