@@ -304,26 +304,34 @@ impl Manifest {
         })
     }
 
+    /// The one entry of a kind.
+    fn one(&self, kind: Kind) -> Result<&ModelEntry, ModelError> {
+        let mut found = self.models.iter().filter(|m| m.kind == kind);
+        match (found.next(), found.next()) {
+            (Some(m), None) => Ok(m),
+            (None, _) => Err(ModelError::Missing {
+                path: self.path(),
+                why: format!("no model of kind {:?}; add one with `limen-train import`", kind.word()),
+            }),
+            (Some(_), Some(_)) => Err(ModelError::Missing {
+                path: self.path(),
+                why: format!("two models of kind {:?}; keep one", kind.word()),
+            }),
+        }
+    }
+
+    /// The cascade: P-, R- and O-Net. A folder without an embedder has one too, so that crops can be made for the
+    /// first network that is trained.
+    pub fn cascade(&self) -> Result<[&ModelEntry; 3], ModelError> {
+        Ok([self.one(Kind::MtcnnP)?, self.one(Kind::MtcnnR)?, self.one(Kind::MtcnnO)?])
+    }
+
     /// The cascade and the embedder: `embedder` by id, else the manifest's `default_embedder`.
     pub fn select(&self, embedder: Option<&str>) -> Result<Selection<'_>, ModelError> {
-        let one = |kind: Kind| {
-            let mut found = self.models.iter().filter(|m| m.kind == kind);
-            match (found.next(), found.next()) {
-                (Some(m), None) => Ok(m),
-                (None, _) => Err(ModelError::Missing {
-                    path: self.path(),
-                    why: format!("no model of kind {:?}; add one with `limen-train import`", kind.word()),
-                }),
-                (Some(_), Some(_)) => Err(ModelError::Missing {
-                    path: self.path(),
-                    why: format!("two models of kind {:?}; keep one", kind.word()),
-                }),
-            }
-        };
-        let cascade = [one(Kind::MtcnnP)?, one(Kind::MtcnnR)?, one(Kind::MtcnnO)?];
+        let cascade = self.cascade()?;
         let embedder = match embedder.or(self.default_embedder.as_deref()) {
             Some(id) => self.model(id)?,
-            None => one(Kind::Embedder)?,
+            None => self.one(Kind::Embedder)?,
         };
         if embedder.kind != Kind::Embedder {
             return Err(self.field(

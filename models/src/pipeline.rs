@@ -74,7 +74,7 @@ impl Pipeline {
             });
         };
         Ok(Self {
-            detector: Mtcnn::load(manifest, &selection)?,
+            detector: Mtcnn::load(manifest, selection.cascade)?,
             aligner,
             embedder: Embedder::load(manifest, &selection)?,
             settings,

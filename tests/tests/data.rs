@@ -46,9 +46,9 @@ fn prepare(
     std::fs::create_dir_all(to).unwrap();
     let models = model_folder();
     let manifest = Manifest::load(models.path()).unwrap();
-    let selection = manifest.select(None).unwrap();
-    let detector = Mtcnn::load(&manifest, &selection).unwrap();
-    let preparation = Preparation::new(detector, &selection, Settings::training_data(), margin, encoding);
+    let cascade = manifest.cascade().unwrap();
+    let detector = Mtcnn::load(&manifest, cascade).unwrap();
+    let preparation = Preparation::new(detector, cascade, Settings::training_data(), margin, encoding);
     std::fs::write(to.join("crops.toml"), preparation.crops().to_toml().unwrap()).unwrap();
     let index = Index::open(&[from.to_owned()]).unwrap();
     let sink = match shards {

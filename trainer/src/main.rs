@@ -97,3 +97,36 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    const PAGE: &str = include_str!("../../docs/reference/cli.md");
+
+    fn options(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|a| a.get_long()).map(str::to_owned);
+        own.chain(command.get_subcommands().flat_map(options)).collect()
+    }
+
+    #[test]
+    fn every_command_and_option_is_on_the_page() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let heading = format!("\n## limen-train {name}\n");
+            let section = PAGE.split_once(&heading).map(|(_, rest)| rest.split("\n## ").next().unwrap());
+            let section = section.unwrap_or_else(|| panic!("docs/reference/cli.md: no section {name}"));
+            for option in options(command) {
+                let there = section.match_indices(&format!("--{option}")).any(|(i, m)| {
+                    !section[i + m.len()..].starts_with(|c: char| c == '-' || c.is_ascii_alphanumeric())
+                });
+                assert!(there, "docs/reference/cli.md, limen-train {name}: no --{option}");
+            }
+            for sub in command.get_subcommands() {
+                assert!(section.contains(&format!("{name} {}", sub.get_name())), "{name} {}", sub.get_name());
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::detect::mtcnn::nms::Overlap;
 use crate::error::ModelError;
 use crate::geometry::{BBox, Detection, Landmarks, Point};
 use crate::image::RgbView;
-use crate::manifest::{Input, Manifest, Selection};
+use crate::manifest::{Input, Manifest, ModelEntry};
 use crate::resample::{Region, Scratch, resample};
 use crate::session::{Output, Session};
 
@@ -105,9 +105,8 @@ pub struct Mtcnn {
 }
 
 impl Mtcnn {
-    /// Loads the three networks of `selection`.
-    pub fn load(manifest: &Manifest, selection: &Selection<'_>) -> Result<Self, ModelError> {
-        let [p, r, o] = selection.cascade;
+    /// Loads the three networks of [`Manifest::cascade`].
+    pub fn load(manifest: &Manifest, [p, r, o]: [&ModelEntry; 3]) -> Result<Self, ModelError> {
         let nets = [
             Session::load(manifest, p, &["prob", "box"])?,
             Session::load(manifest, r, &["prob", "box"])?,

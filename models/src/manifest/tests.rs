@@ -118,4 +118,15 @@ fn a_missing_kind_says_how_to_add_it() {
     m.models.remove(1);
     let e = m.select(None).unwrap_err().to_string();
     assert!(e.contains("mtcnn-r") && e.contains("limen-train import"), "{e}");
+    assert_eq!(m.cascade().unwrap_err().to_string(), e);
+}
+
+/// Crops are made before there is a first embedder to train.
+#[test]
+fn a_folder_without_an_embedder_has_a_cascade() {
+    let mut m = full();
+    m.models.pop();
+    assert!(m.select(None).unwrap_err().to_string().contains("embedder"));
+    let kinds = m.cascade().unwrap().map(|e| e.kind);
+    assert_eq!(kinds, [Kind::MtcnnP, Kind::MtcnnR, Kind::MtcnnO]);
 }

@@ -43,9 +43,12 @@ enum Passes {
 /// `faces`.
 pub fn run(args: &Detect) -> Result<()> {
     let manifest = Manifest::load(&args.models)?;
-    let selection = manifest.select(None)?;
-    let detector = Mtcnn::load(&manifest, &selection)?;
-    let aligner = Aligner::for_embedder(selection.embedder);
+    let detector = Mtcnn::load(&manifest, manifest.cascade()?)?;
+    // The crops are those of the default embedder; boxes and landmarks need none.
+    let aligner = match args.crops {
+        Some(_) => Aligner::for_embedder(manifest.select(None)?.embedder),
+        None => None,
+    };
     let landmarks = match args.landmarks {
         Passes::Single => LandmarkPasses::Single,
         Passes::Mirrored => LandmarkPasses::Mirrored,

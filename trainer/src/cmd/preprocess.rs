@@ -84,9 +84,9 @@ pub fn run(args: &Preprocess) -> Result<()> {
         Format::Png => Encoding::Png,
     };
     let manifest = Manifest::load(&args.models)?;
-    let selection = manifest.select(None)?;
-    let detector = Mtcnn::load(&manifest, &selection)?;
-    let preparation = Preparation::new(detector, &selection, args.detector.settings(), args.margin, encoding);
+    let cascade = manifest.cascade()?;
+    let detector = Mtcnn::load(&manifest, cascade)?;
+    let preparation = Preparation::new(detector, cascade, args.detector.settings(), args.margin, encoding);
 
     std::fs::create_dir_all(target).with_context(|| format!("{}: cannot be made", target.display()))?;
     let _lock = lock(target)?;

@@ -168,8 +168,7 @@ fn read(args: &Quantise) -> Result<Source> {
     let file = manifest.read(&entry)?;
     let network = import::onnx::read(&file).with_context(|| path.display().to_string())?;
     let session = session(&entry.id, &file, &network)?;
-    let cascade =
-        if args.aligned { None } else { Some(Mtcnn::load(&manifest, &manifest.select(Some(&args.id))?)?) };
+    let cascade = if args.aligned { None } else { Some(Mtcnn::load(&manifest, manifest.cascade()?)?) };
     let cutter = crops::Cutter::new(&entry, cascade.as_ref(), Settings::training_data())?;
     let wanted = args.pictures + args.check;
     let mut all = cutter.cut(&args.calibration, wanted)?;

@@ -15,7 +15,7 @@ use crate::training::{Begin, Run};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  limen-train train trainer/configs/small.toml --out runs/small
+  limen-train train trainer/configs/small/sphereface-4-200.toml --out runs/small
   limen-train train --out runs/small --resume        on from the newest checkpoint
 Ctrl-C writes a checkpoint and ends; --resume goes on as if nothing had happened.")]
 pub struct Train {

@@ -3,6 +3,9 @@
 use super::*;
 use crate::backbone::Depth;
 
+mod files;
+mod page;
+
 const SMALL: &str = r#"
 [data]
 paths = ["crops"]

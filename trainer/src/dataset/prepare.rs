@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use limen_models::align::Aligner;
 use limen_models::detect::mtcnn::{LandmarkPasses, MinFace, Mtcnn, Settings};
-use limen_models::manifest::{Selection, sha256_hex};
+use limen_models::manifest::{ModelEntry, sha256_hex};
 
 use crate::dataset::crop::{Crops, Made};
 use crate::dataset::decode;
@@ -59,15 +59,15 @@ struct Job {
 }
 
 impl Preparation {
-    /// With the cascade of `selection`, cutting crops with `margin` px around them.
+    /// With `detector`, the networks of `cascade`, cutting crops with `margin` px around them.
     pub fn new(
         detector: Mtcnn,
-        selection: &Selection<'_>,
+        cascade: [&ModelEntry; 3],
         settings: Settings,
         margin: usize,
         encoding: Encoding,
     ) -> Self {
-        let hashes: String = selection.cascade.iter().map(|m| m.sha256.as_str()).collect();
+        let hashes: String = cascade.iter().map(|m| m.sha256.as_str()).collect();
         let made = Made {
             detector: format!("mtcnn@{}", &sha256_hex(hashes.as_bytes())[..12]),
             min_face: match settings.min_face {
