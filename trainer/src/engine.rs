@@ -125,7 +125,7 @@ impl Trainable {
                 Op::Relu => Layer::Relu,
                 Op::Flatten => Layer::Flatten,
                 Op::Add => Layer::Add,
-                Op::MaxPool(_) | Op::Softmax { .. } => {
+                Op::MaxPool(_) | Op::Softmax { .. } | Op::Clip { .. } => {
                     return Err(GraphError::Layer {
                         layer: node.name.clone(),
                         what: format!("is a {}; networks with one cannot be trained here", node.op.kind()),

@@ -6,6 +6,7 @@
 
 pub mod count;
 pub mod fold;
+pub mod normalise;
 pub mod reference;
 pub mod shape;
 pub mod tensor;
@@ -188,6 +189,13 @@ pub enum Op {
     },
     /// max(x, 0).
     Relu,
+    /// min(max(x, low), high): ReLU6 is 0 to 6.
+    Clip {
+        /// What is below becomes this.
+        low: f32,
+        /// What is above becomes this; not below `low`.
+        high: f32,
+    },
     /// Maximum over a window.
     MaxPool(MaxPool),
     /// [channels, height, width] to one vector, channels slowest.
@@ -211,6 +219,7 @@ impl Op {
             Op::BatchNorm(_) => "BatchNorm",
             Op::PRelu { .. } => "PReLU",
             Op::Relu => "ReLU",
+            Op::Clip { .. } => "Clip",
             Op::MaxPool(_) => "MaxPool",
             Op::Flatten => "Flatten",
             Op::Gemm(_) => "Gemm",
@@ -358,6 +367,7 @@ fn not_finite(op: &Op) -> Option<&'static str> {
         Op::BatchNorm(b) => {
             [&b.scale, &b.shift, &b.mean, &b.variance].iter().any(|v| bad(v)).then_some("statistics")
         }
+        Op::Clip { low, high } => bad(&[*low, *high]).then_some("bounds"),
         Op::Relu | Op::MaxPool(_) | Op::Flatten | Op::Softmax { .. } | Op::Add => None,
     }
 }

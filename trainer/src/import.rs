@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod caffe;
 mod file;
+pub mod normalisation;
 mod numbers;
 pub mod numpy;
 pub mod onnx;
@@ -16,12 +17,13 @@ pub mod safetensors;
 pub mod weights;
 
 pub use architecture::Architecture;
+pub use normalisation::Normalisation;
 pub use role::Role;
 pub use weights::Weights;
 
 use crate::graph::fold::fold_batch_norm;
 use crate::graph::width_first::to_height_first;
-use crate::graph::{GraphError, Network};
+use crate::graph::{GraphError, Network, Size2};
 use std::path::{Path, PathBuf};
 
 /// What is wrong inside a file.
@@ -146,6 +148,14 @@ pub struct ImportSpec {
 /// # Errors
 /// When a file cannot be read, is damaged, holds something unknown, or is not of the wanted role.
 pub fn import(spec: &ImportSpec) -> Result<Network, ImportError> {
+    import_sized(spec, None)
+}
+
+/// The same; `size` takes the place of an image size that an ONNX file leaves free.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_sized(spec: &ImportSpec, size: Option<Size2>) -> Result<Network, ImportError> {
     let path = spec.source.weights_path();
     let in_file = |fault: Fault| ImportError::File { path: path.to_path_buf(), fault };
     let (network, role) = match &spec.source {
@@ -166,7 +176,8 @@ pub fn import(spec: &ImportSpec) -> Result<Network, ImportError> {
             (network, spec.role.or(Some(architecture.role())))
         }
         ImportSource::Onnx { path } => {
-            (onnx::read(&file::read(path, file::WEIGHTS_LIMIT)?).map_err(in_file)?, spec.role)
+            let bytes = file::read(path, file::WEIGHTS_LIMIT)?;
+            (onnx::read_sized(&bytes, size).map_err(in_file)?, spec.role)
         }
     };
     let mut network = fold_batch_norm(&network).map_err(|e| in_file(e.into()))?;

@@ -18,6 +18,7 @@ enum Step {
     Depthwise { kernel: usize },
     PRelu,
     Relu,
+    Clip,
     Pool { kernel: (usize, usize), stride: usize, pad: usize, ceil: bool },
     AddToItself,
     Softmax,
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1usize..4).prop_map(|kernel| Step::Depthwise { kernel }),
         3 => Just(Step::PRelu),
         1 => Just(Step::Relu),
+        1 => Just(Step::Clip),
         3 => ((2usize..4, 2usize..4), 1usize..3, 0usize..2, any::<bool>()).prop_map(
             |(kernel, stride, pad, ceil)| Step::Pool { kernel, stride, pad, ceil }
         ),
@@ -85,6 +87,10 @@ fn operation(step: &Step, shape: Shape, numbers: &mut Numbers) -> Op {
         }
         Step::PRelu => Op::PRelu { slope: numbers.take(channels) },
         Step::Relu => Op::Relu,
+        Step::Clip => {
+            let bounds = numbers.take(2);
+            Op::Clip { low: bounds[0].min(bounds[1]), high: bounds[0].max(bounds[1]) }
+        }
         Step::Pool { kernel, stride, pad, ceil } => Op::MaxPool(MaxPool {
             kernel: Size2::new(kernel.0, kernel.1),
             stride: Size2::square(stride),

@@ -100,7 +100,7 @@ fn colour(op: &Op) -> &'static str {
         Op::Conv2d(c) if c.stride.height > 1 => "#9cc3f5",
         Op::Conv2d(_) => "#cfe3ff",
         Op::BatchNorm(_) => "#fff3c4",
-        Op::PRelu { .. } | Op::Relu => "#d8f0d3",
+        Op::PRelu { .. } | Op::Relu | Op::Clip { .. } => "#d8f0d3",
         Op::Add => "#ffd9c7",
         Op::Gemm(_) => "#e0d4f5",
         Op::MaxPool(_) | Op::Flatten | Op::Softmax { .. } => "#eeeeee",

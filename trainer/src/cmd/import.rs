@@ -1,18 +1,20 @@
 //! `limen-train import`: somebody's network to ONNX plus an entry of the manifest.
 
+mod template;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use limen_models::manifest::{
-    Alignment, Colour, EmbeddingSpec, FILE_NAME, Input, Kind, Manifest, Mirror, ModelEntry, OperatingPoint,
-    sha256_hex,
+    Colour, EmbeddingSpec, FILE_NAME, Input, Kind, Manifest, Mirror, ModelEntry, OperatingPoint, sha256_hex,
 };
 use limen_models::session::Session;
 
+use self::template::Template;
 use crate::export::onnx;
 use crate::graph::{InputShape, Network, Shape};
-use crate::import::{Architecture, ImageLayout, ImportSource, ImportSpec, Role, import};
+use crate::import::{Architecture, ImageLayout, ImportSource, ImportSpec, Normalisation, Role, import_sized};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -21,7 +23,9 @@ Examples:
   limen-train import --caffe det1.caffemodel --prototxt det1.prototxt --width-first --kind mtcnn-p --licence MIT \\
       --source \"kpzhang93/MTCNN 4617f55b\" --out models
   limen-train import --weights pnet.pt --arch mtcnn-p --licence MIT --source \"facenet-pytorch 787da061\" --out models
-  limen-train import --onnx embedder.onnx --kind embedder --id mine --licence own --source \"run 7\" --out models")]
+  limen-train import --onnx embedder.onnx --kind embedder --id mine --licence own --source \"run 7\" --out models
+  limen-train import --onnx MobileFaceNet.onnx --kind embedder --id teacher --colour rgb --template 112x112 \\
+      --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --licence Apache-2.0 --source foamliu --out teacher")]
 pub struct Import {
     /// Caffe weights (.caffemodel, V1 or V2)
     #[arg(long, value_name = "FILE", group = "from", requires = "prototxt")]
@@ -65,6 +69,16 @@ pub struct Import {
     /// Multiplied after that
     #[arg(long, default_value_t = 1.0 / 128.0)]
     scale: f32,
+    /// Mean of each colour in pixels of 0 to 1, red first, as 0.485,0.456,0.406. With --std it becomes a layer in front
+    /// of the network, exact for whatever --offset and --scale are
+    #[arg(long, value_name = "R,G,B", value_parser = colours, requires = "deviation")]
+    mean: Option<[f64; 3]>,
+    /// Standard deviation of each colour in pixels of 0 to 1, red first, as 0.229,0.224,0.225
+    #[arg(long = "std", value_name = "R,G,B", value_parser = colours, requires = "mean")]
+    deviation: Option<[f64; 3]>,
+    /// Embedders: crop and landmark template, height x width; told by the network's size where that is fixed
+    #[arg(long, value_enum)]
+    template: Option<Template>,
     /// Embedders: what is done with the mirrored face
     #[arg(long, value_enum, default_value = "sum")]
     mirror: MirrorArg,
@@ -83,6 +97,13 @@ fn operating_point(text: &str) -> Result<(f64, f32), String> {
     text.split_once('=')
         .and_then(|(fmr, score)| Some((fmr.parse().ok()?, score.parse().ok()?)))
         .ok_or_else(|| "FMR=SCORE, as in 1e-3=0.37".into())
+}
+
+fn colours(text: &str) -> Result<[f64; 3], String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok()).collect();
+    numbers
+        .and_then(|n| n.try_into().ok())
+        .ok_or_else(|| "three numbers, red first, as in 0.485,0.456,0.406".into())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -126,7 +147,19 @@ pub fn run(args: &Import) -> Result<()> {
         (None, None) => bail!("--kind is needed"),
     };
     let id = args.id.clone().unwrap_or_else(|| role.name().to_owned());
-    let network = import(&ImportSpec { source, role: Some(role), name: Some(id.clone()) })?;
+    if args.template.is_some() && role != Role::Embedder {
+        bail!("--template is for embedders, not for the kind {role}");
+    }
+    let spec = ImportSpec { source, role: Some(role), name: Some(id.clone()) };
+    let network = import_sized(&spec, args.template.map(Template::size))?;
+    let (kind, input) = input(args, role, &id, &network)?;
+    let network = match args.mean.zip(args.deviation) {
+        Some((mean, deviation)) => {
+            let taught = Normalisation::new(mean, deviation).map_err(anyhow::Error::msg)?;
+            taught.put_before(&network, &input)?
+        }
+        None => network,
+    };
     let bytes = onnx::to_bytes(&network)?;
 
     std::fs::create_dir_all(&args.out).with_context(|| format!("{}: cannot be made", args.out.display()))?;
@@ -135,7 +168,7 @@ pub fn run(args: &Import) -> Result<()> {
     } else {
         Manifest::empty(&args.out)
     };
-    let entry = entry(args, role, &id, &network, &bytes)?;
+    let entry = entry(args, kind, input, &id, &network, &bytes)?;
     let file = args.out.join(&entry.file);
     // The file must run in the engine of the door before the manifest speaks of it.
     let outputs: Vec<&str> = network.outputs.iter().map(|o| o.name.as_str()).collect();
@@ -161,7 +194,8 @@ pub fn run(args: &Import) -> Result<()> {
     Ok(())
 }
 
-fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -> Result<ModelEntry> {
+/// What the network is for and how pixels go into it.
+fn input(args: &Import, role: Role, id: &str, network: &Network) -> Result<(Kind, Input)> {
     let (kind, width, height, usual) = match role {
         Role::MtcnnP => (Kind::MtcnnP, 12, 12, Colour::Rgb),
         Role::MtcnnR => (Kind::MtcnnR, 24, 24, Colour::Rgb),
@@ -178,17 +212,23 @@ fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -
         Some(ColourArg::Bgr) => Colour::Bgr,
         None => usual,
     };
+    let mut input = Input::sphereface(width, height, colour);
+    (input.offset, input.scale) = (args.offset, args.scale);
+    Ok((kind, input))
+}
+
+fn entry(
+    args: &Import,
+    kind: Kind,
+    input: Input,
+    id: &str,
+    network: &Network,
+    bytes: &[u8],
+) -> Result<ModelEntry> {
     let (mut alignment, mut embedding) = (None, None);
     if kind == Kind::Embedder {
-        // The template of 112x112 networks is the same with 8 px more to the left (reference section 2.2).
-        let shift = match (width, height) {
-            (96, 112) => 0.0,
-            (112, 112) => 8.0,
-            _ => bail!("{id}: no alignment template is known for {width}x{height}; 96x112 and 112x112 are"),
-        };
-        let mut template = Alignment::SPHEREFACE_112X96;
-        template.points.iter_mut().for_each(|p| p[0] += shift);
-        alignment = Some(template);
+        let template = Template::of(&input, args.template).with_context(|| id.to_owned())?;
+        alignment = Some(template.alignment());
         let shapes = network.shapes()?;
         let length = match network.outputs.first().and_then(|o| shapes.get(o.value.index()).copied()) {
             Some(Shape::Vector { length }) => length,
@@ -201,8 +241,6 @@ fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -
         };
         embedding = Some(EmbeddingSpec { length, mirror });
     }
-    let mut input = Input::sphereface(width, height, colour);
-    (input.offset, input.scale) = (args.offset, args.scale);
     Ok(ModelEntry {
         id: id.to_owned(),
         kind,
@@ -225,3 +263,6 @@ fn entry(args: &Import, role: Role, id: &str, network: &Network, bytes: &[u8]) -
             .collect(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,12 @@ impl Writer {
             Op::Softmax { axis } => ("Softmax", vec![int("axis", *axis)]),
             Op::Flatten => ("Flatten", vec![int("axis", 1)]),
             Op::Relu => ("Relu", vec![]),
+            Op::Clip { low, high } => {
+                for (what, bound) in [("low", low), ("high", high)] {
+                    input.push(self.weights(node, what, &[], &[*bound])); // scalars since opset 11
+                }
+                ("Clip", vec![])
+            }
             Op::Add => ("Add", vec![]),
             Op::BatchNorm(_) => {
                 return Err(GraphError::Layer {

@@ -110,6 +110,8 @@ pub const FLOAT: i32 = 1;
 pub const INT8: i32 = 3;
 /// [`TensorData::data_type`] of i32.
 pub const INT32: i32 = 6;
+/// [`TensorData::data_type`] of i64.
+pub const INT64: i32 = 7;
 /// [`TensorData::data_type`] of IEEE half precision.
 pub const FLOAT16: i32 = 10;
 
@@ -125,6 +127,9 @@ pub struct TensorData {
     /// The values, one way.
     #[prost(float, repeated, tag = "4")]
     pub float_data: Vec<f32>,
+    /// The values of [`INT64`], one way.
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// Name of the weights.
     #[prost(string, tag = "8")]
     pub name: String,

@@ -49,7 +49,7 @@ fn parameters(op: &Op) -> u64 {
         Op::Gemm(g) => g.weight.data().len() + bias(&g.bias),
         Op::PRelu { slope } => slope.len(),
         Op::BatchNorm(b) => 4 * b.mean.len(),
-        Op::Relu | Op::MaxPool(_) | Op::Flatten | Op::Softmax { .. } | Op::Add => 0,
+        Op::Relu | Op::Clip { .. } | Op::MaxPool(_) | Op::Flatten | Op::Softmax { .. } | Op::Add => 0,
     };
     n as u64
 }

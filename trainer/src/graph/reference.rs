@@ -75,6 +75,9 @@ pub fn evaluate(
                 each_channel(x, &mut out, |c, v| if v > 0.0 { v } else { v * f64::from(slope[c]) });
             }
             Op::Relu => each_channel(x, &mut out, |_, v| v.max(0.0)),
+            Op::Clip { low, high } => {
+                each_channel(x, &mut out, |_, v| v.max(f64::from(*low)).min(f64::from(*high)));
+            }
             Op::Flatten => out.data.copy_from_slice(&x.data),
             Op::Softmax { axis } => softmax(*axis, x, &mut out, batch),
             Op::Add => {
@@ -266,14 +269,29 @@ mod tests {
     }
 
     #[test]
-    fn slopes_and_softmax_run_along_the_channels_of_each_image() {
+    fn slopes_bounds_and_softmax_by_hand() {
         let image = [-1.0, 2.0, -3.0, 4.0, 5.0, -6.0, -7.0, 8.0]; // [2, 2, 1, 2]
         let out = one(Op::PRelu { slope: vec![0.5, 0.25] }, InputShape::fixed(2, 1, 2), &image, 2);
         assert_eq!(out.data, [-0.5, 2.0, -0.75, 4.0, 5.0, -3.0, -1.75, 8.0]);
+        let out = one(Op::Clip { low: -3.0, high: 4.5 }, InputShape::fixed(2, 1, 2), &image, 2);
+        assert_eq!(out.data, [-1.0, 2.0, -3.0, 4.0, 4.5, -3.0, -3.0, 4.5]);
         let out = one(Op::Softmax { axis: 1 }, InputShape::fixed(2, 1, 2), &[0.0, 1.0, 0.0, 3.0], 1);
         let e2 = 2f64.exp();
         let want = [0.5, (1.0 / (1.0 + e2)) as f32, 0.5, (e2 / (1.0 + e2)) as f32];
         assert_eq!(out.data, want);
+    }
+
+    #[test]
+    fn bounds_that_are_no_bounds_are_refused() {
+        for (low, high, words) in
+            [(6.0, 0.0, "lower bound 6 is above its upper 0"), (f32::NAN, 1.0, "bounds hold NaN")]
+        {
+            let mut n = Network::new("t", "x", InputShape::fixed(1, 2, 2));
+            let y = n.push("clip", Op::Clip { low, high }, &[ValueId::INPUT]);
+            n.output("y", y);
+            let e = n.check().unwrap_err().to_string();
+            assert!(e.contains("layer `clip`") && e.contains(words), "{e}");
+        }
     }
 
     #[test]

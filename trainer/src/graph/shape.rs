@@ -118,7 +118,10 @@ fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, String> {
         Op::PRelu { slope } if slope.len() != x.channels() => {
             Err(format!("{} slopes for an input of {x}", slope.len()))
         }
-        Op::PRelu { .. } | Op::Relu => Ok(x),
+        Op::Clip { low, high } if low > high => {
+            Err(format!("its lower bound {low} is above its upper {high}"))
+        }
+        Op::PRelu { .. } | Op::Relu | Op::Clip { .. } => Ok(x),
         Op::Flatten => match x.elements() {
             Some(length) => Ok(Shape::Vector { length }),
             None => Err(format!("cannot flatten {x}: the size of the input image has to be fixed")),

@@ -52,7 +52,7 @@ pub fn to_height_first(network: &Network) -> Result<Network, GraphError> {
                 }
                 (op.clone(), order)
             }
-            (op @ (Op::Relu | Op::Softmax { .. }), order) => (op.clone(), order),
+            (op @ (Op::Relu | Op::Clip { .. } | Op::Softmax { .. }), order) => (op.clone(), order),
             (op @ (Op::Gemm(_) | Op::PRelu { .. } | Op::BatchNorm(_)), None) => (op.clone(), None),
         };
         out.push(&node.name, op, &node.inputs);

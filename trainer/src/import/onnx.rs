@@ -1,5 +1,8 @@
 //! ONNX: feed-forward networks of the operators known here, so that an exported file can be read back.
 
+mod reshape;
+
+use self::reshape::Batch;
 use super::Fault;
 use super::numbers::{Kind, Order};
 use crate::export::proto::{self, Attribute};
@@ -16,6 +19,14 @@ use std::collections::{HashMap, HashSet};
 /// # Errors
 /// When it is damaged, or has an operator, attribute or shape that is not understood.
 pub fn read(bytes: &[u8]) -> Result<Network, Fault> {
+    read_sized(bytes, None)
+}
+
+/// The same; `size` takes the place of a height and width that the file leaves free.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_sized(bytes: &[u8], size: Option<Size2>) -> Result<Network, Fault> {
     let model = proto::Model::decode(bytes).map_err(|error| {
         Fault::Damaged(format!("is not a whole ONNX file ({error}); fetch or save it again"))
     })?;
@@ -34,7 +45,9 @@ pub fn read(bytes: &[u8]) -> Result<Network, Fault> {
     let [input] = inputs[..] else {
         return Err(Fault::Unsupported(format!("has {} inputs; one image is needed", inputs.len())));
     };
-    let shape = input_shape(input)?;
+    let (batch, mut shape) = input_shape(input)?;
+    shape.height = shape.height.or(size.map(|s| s.height));
+    shape.width = shape.width.or(size.map(|s| s.width));
     known.insert(input.name.clone(), Known::Value(ValueId::INPUT));
     let mut reader = Reader {
         network: Network::new(graph.name, &input.name, shape),
@@ -42,6 +55,7 @@ pub fn read(bytes: &[u8]) -> Result<Network, Fault> {
         known,
         names: HashSet::new(),
         opset,
+        batch,
     };
     for (i, node) in graph.node.into_iter().enumerate() {
         let name = if node.name.is_empty() { format!("{}_{i}", node.op_type) } else { node.name.clone() };
@@ -69,6 +83,7 @@ struct Reader {
     known: HashMap<String, Known>,
     names: HashSet<String>,
     opset: i64,
+    batch: Batch,
 }
 
 impl Reader {
@@ -108,6 +123,7 @@ impl Reader {
                 Op::PRelu { slope: slope(self.weights(&node, 1)?, x)? }
             }
             "Relu" => Op::Relu,
+            "Clip" => self.clip(&node, settings)?,
             "Add" => {
                 inputs.push(self.value(&node, 1)?);
                 Op::Add
@@ -119,12 +135,18 @@ impl Reader {
                 }
                 Op::Flatten
             }
+            "Reshape" => {
+                settings.only(&["allowzero"])?;
+                let target = reshape::integers(self.data(&node, 1)?)?;
+                reshape::flattens(&target, settings.int("allowzero", 0)? != 0, self.batch, x)?;
+                Op::Flatten
+            }
             "Softmax" => Op::Softmax { axis: self.softmax_axis(settings, x)? },
             "BatchNormalization" => Op::BatchNorm(self.batch_norm(&node, settings)?),
             other => {
                 return Err(format!(
                     "the operator {other} is not understood (understood are Conv, MaxPool, Gemm, MatMul, PRelu, Relu, \
-                     Add, Flatten, Softmax, BatchNormalization, Identity, Dropout, Constant, Cast of weights)"
+                     Clip, Add, Flatten, Reshape to a vector, Softmax, BatchNormalization, Identity, Dropout, Constant, Cast of weights)"
                 ));
             }
         };
@@ -169,12 +191,17 @@ impl Reader {
         }
     }
 
-    fn weights(&self, node: &proto::Node, at: usize) -> Result<Tensor, String> {
+    fn data(&self, node: &proto::Node, at: usize) -> Result<&proto::TensorData, String> {
         let name = node.input.get(at).ok_or("an input is missing")?;
         match self.known.get(name) {
-            Some(Known::Weights(data)) => tensor(data).map_err(|what| format!("the weights `{name}` {what}")),
+            Some(Known::Weights(data)) => Ok(data),
             _ => Err(format!("`{name}` has to be weights in the file")),
         }
+    }
+
+    fn weights(&self, node: &proto::Node, at: usize) -> Result<Tensor, String> {
+        let data = self.data(node, at)?;
+        tensor(data).map_err(|what| format!("the weights `{}` {what}", node.input[at]))
     }
 
     /// Weights that may be left out, as a vector.
@@ -183,6 +210,22 @@ impl Reader {
             Some(name) if !name.is_empty() => self.weights(node, at).map(|t| Some(t.into_data())),
             _ => Ok(None),
         }
+    }
+
+    /// Bounds are attributes before opset 11 and weights since then; without one there is none.
+    fn clip(&self, node: &proto::Node, settings: Settings<'_>) -> Result<Op, String> {
+        settings.only(if self.opset < 11 { &["min", "max"] } else { &[] })?;
+        let bound = |name: &str, at: usize, none: f32| -> Result<f32, String> {
+            if self.opset < 11 {
+                return Ok(settings.get(name).and_then(|a| a.f).unwrap_or(none));
+            }
+            match self.optional(node, at)?.as_deref() {
+                None => Ok(none),
+                Some(&[bound]) => Ok(bound),
+                Some(more) => Err(format!("{} numbers as the bound `{name}`; one is needed", more.len())),
+            }
+        };
+        Ok(Op::Clip { low: bound("min", 1, f32::MIN)?, high: bound("max", 2, f32::MAX)? })
     }
 
     fn conv(&self, node: &proto::Node, settings: Settings<'_>) -> Result<Conv2d, String> {
@@ -351,7 +394,7 @@ fn slope(tensor: Tensor, x: Shape) -> Result<Vec<f32>, String> {
     if fits { Ok(tensor.into_data()) } else { Err(format!("slopes of shape {:?} for {x}", tensor.shape())) }
 }
 
-fn input_shape(input: &proto::ValueInfo) -> Result<InputShape, Fault> {
+fn input_shape(input: &proto::ValueInfo) -> Result<(Batch, InputShape), Fault> {
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let dims = tensor.and_then(|t| t.shape.as_ref()).map_or(&[][..], |s| &s.dim);
     let wrong = || {
@@ -360,7 +403,7 @@ fn input_shape(input: &proto::ValueInfo) -> Result<InputShape, Fault> {
             input.name
         ))
     };
-    let [_, channels, height, width] = dims else { return Err(wrong()) };
+    let [batch, channels, height, width] = dims else { return Err(wrong()) };
     if tensor.is_none_or(|t| t.elem_type != proto::FLOAT) {
         return Err(wrong());
     }
@@ -370,7 +413,8 @@ fn input_shape(input: &proto::ValueInfo) -> Result<InputShape, Fault> {
         Some(_) => Err(wrong()),
     };
     let channels = length(channels)?.ok_or_else(wrong)?;
-    Ok(InputShape { channels, height: length(height)?, width: length(width)? })
+    let batch = if batch.dim_value == Some(1) { Batch::One } else { Batch::Free };
+    Ok((batch, InputShape { channels, height: length(height)?, width: length(width)? }))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Role {
             Role::MtcnnR => fixed(network.input, 24).map_err(wrong)?,
             Role::MtcnnO => fixed(network.input, 48).map_err(wrong)?,
             Role::Embedder if network.input.height.is_none() || network.input.width.is_none() => {
-                return Err(wrong("the size of its input is not fixed".into()));
+                return Err(wrong("the size of its input is not fixed; give it with --template".into()));
             }
             Role::Embedder => {}
         }

@@ -37,10 +37,12 @@ impl Lessons {
     /// When the teacher cannot be loaded or run, a picture cannot be read, or the cache not be written.
     pub fn prepare(config: &Teacher, set: &Set, run: &Path, workers: usize) -> Result<Self> {
         let manifest = Manifest::load(&config.models)?;
-        let entry = manifest.model(&config.id)?;
+        let entry = manifest.model(&config.id).context("teacher.id")?;
         let spec = entry.embedding.with_context(|| format!("teacher {:?} is no embedder", config.id))?;
         let cache = config.cache.clone().unwrap_or_else(|| run.join("teacher.bin"));
-        let key = sha256_hex(format!("{}{:?}{}", entry.sha256, entry.input, set.index().digest()).as_bytes());
+        // Debug of plain numbers and words: any change of what the teacher sees changes it.
+        let sees = format!("{:?}{:?}{:?}", entry.input, entry.alignment, set.crops());
+        let key = sha256_hex(format!("{}{sees}{}", entry.sha256, set.index().digest()).as_bytes());
         let count = set.index().samples().len();
         if let Some(values) = read(&cache, &key, count * spec.length)? {
             return Ok(Self { length: spec.length, values });

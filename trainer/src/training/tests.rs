@@ -1,8 +1,16 @@
 //! Runs on drawn faces: a resumed run equals an unbroken one bit by bit, passes add up, divergence is told.
 
 use super::*;
+use crate::backbone::Spec;
+use crate::evaluate::extract::Feature;
+use crate::evaluate::lfw::Fusion;
+use crate::export::onnx;
+use crate::graph::reference::evaluate;
 use crate::metrics::Metrics;
+use limen_gallery_db::score::unit;
 use limen_models::image::RgbImage;
+use limen_models::manifest::{Alignment, EmbeddingSpec, Kind, Manifest, Mirror, ModelEntry, sha256_hex};
+use limen_models::resample::planes;
 
 /// Six people of four pictures each, each a colour and a pattern of its own, as PNG crops.
 fn people(folder: &Path) {
@@ -171,4 +179,126 @@ fn too_few_people_are_told() {
     config.data.min_pictures = 5;
     let e = format!("{:#}", go(&config, &dir.path().join("run"), Begin::Anew).unwrap_err());
     assert!(e.contains("two identities") || e.contains("data.held_out"), "{e}");
+}
+
+/// A model folder with a small seeded network of this length in it, and the network.
+fn tutor(folder: &Path, length: usize) -> crate::graph::Network {
+    let spec = Spec { embedding: length, ..config(folder, SCHEDULE).network };
+    let network = spec.build(77).unwrap();
+    let bytes = onnx::to_bytes(&network).unwrap();
+    std::fs::create_dir_all(folder.join("tutor")).unwrap();
+    std::fs::write(folder.join("tutor/tutor.onnx"), &bytes).unwrap();
+    let mut manifest = Manifest::empty(&folder.join("tutor"));
+    let entry = ModelEntry {
+        id: "tutor".into(),
+        kind: Kind::Embedder,
+        file: "tutor.onnx".into(),
+        sha256: sha256_hex(&bytes),
+        licence: "test".into(),
+        source: "test".into(),
+        input: Input::sphereface(WIDTH, HEIGHT, limen_models::manifest::Colour::Rgb),
+        alignment: Some(Alignment::SPHEREFACE_112X96),
+        embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
+        operating_points: vec![],
+    };
+    manifest.put(entry).unwrap();
+    manifest.save().unwrap();
+    network
+}
+
+/// Learning from the tutor alone, its embeddings kept in `cache`.
+fn taught(folder: &Path, cache: &str) -> Config {
+    let models = folder.join("tutor");
+    let cache = folder.join(cache);
+    config(
+        folder,
+        &format!(
+            "{SCHEDULE}[teacher]\nmodels = {models:?}\nid = \"tutor\"\nhead_weight = 0.0\ncache = {cache:?}\n"
+        ),
+    )
+}
+
+fn teacher_losses(run: &Path) -> Vec<f64> {
+    Metrics::read(run).unwrap().steps.iter().map(|s| s.teacher_loss.unwrap()).collect()
+}
+
+#[test]
+fn a_teacher_is_followed_and_asked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    people(&at("people"));
+    tutor(dir.path(), 16);
+    let config = taught(dir.path(), "lessons.bin");
+    let ended = go(&config, &at("first"), Begin::Anew).unwrap();
+    let told = teacher_losses(&at("first"));
+    assert!(told.len() == 8 && told[7] < 0.7 * told[0], "it follows: {told:?}");
+    let no_map = checkpoint::load(&ended.checkpoint).unwrap().take("param/teacher.weight", &[16, 16]);
+    assert!(no_map.is_err(), "lengths are equal");
+    let kept = std::fs::read(at("lessons.bin")).unwrap();
+    // Without its file the teacher cannot be asked again: what is kept has to do.
+    std::fs::rename(at("tutor/tutor.onnx"), at("away.onnx")).unwrap();
+    go(&config, &at("second"), Begin::Anew).unwrap();
+    assert_eq!(teacher_losses(&at("second")), told);
+    // Other pictures are other lessons.
+    (0..6).for_each(|p| std::fs::remove_file(at(&format!("people/p{p}/3.png"))).unwrap());
+    let e = format!("{:#}", go(&config, &at("third"), Begin::Anew).unwrap_err());
+    assert!(e.contains("tutor.onnx"), "{e}");
+    assert_eq!(std::fs::read(at("lessons.bin")).unwrap(), kept, "and nothing is lost by trying");
+    std::fs::rename(at("away.onnx"), at("tutor/tutor.onnx")).unwrap();
+    go(&config, &at("fourth"), Begin::Anew).unwrap();
+    // 4 people to train on lost a picture each: 16 numbers of 4 bytes.
+    assert_eq!(std::fs::read(at("lessons.bin")).unwrap().len(), kept.len() - 4 * 16 * 4);
+}
+
+#[test]
+fn a_lesson_is_the_sum_of_picture_and_mirror_image() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    let network = tutor(dir.path(), 16);
+    let config = taught(dir.path(), "lessons.bin");
+    let set = Pictures::open(&config).unwrap().train;
+    let lessons = Lessons::prepare(config.teacher.as_ref().unwrap(), &set, dir.path(), 2).unwrap();
+    let picture = set.crop(&set.index().samples()[5], &mut Vec::new()).unwrap();
+    let face = |mirrored| {
+        let mut input = vec![0.0; 3 * HEIGHT * WIDTH];
+        let rule = Input::sphereface(WIDTH, HEIGHT, limen_models::manifest::Colour::Rgb);
+        planes(picture.view(), mirrored, &rule, &mut input);
+        evaluate(&network, &input, 1, HEIGHT, WIDTH).unwrap().remove(0).data
+    };
+    let mut want = Fusion::Sum.apply(&Feature { plain: face(false), mirrored: face(true) });
+    unit(&mut want).unwrap();
+    for (got, want) in lessons.of(&[5]).iter().zip(&want) {
+        assert!((got - want).abs() < 1e-4, "{got} {want}");
+    }
+}
+
+#[test]
+fn a_teacher_of_another_length_is_followed_through_a_map() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    people(&dir.path().join("people"));
+    tutor(dir.path(), 24);
+    let mut config = taught(dir.path(), "");
+    if let Some(teacher) = &mut config.teacher {
+        teacher.cache = None;
+    }
+    let ended = go(&config, &run, Begin::Anew).unwrap();
+    let told = teacher_losses(&run);
+    assert!(told[7] < 0.7 * told[0], "it follows: {told:?}");
+    let map = checkpoint::load(&ended.checkpoint).unwrap().take("param/teacher.weight", &[24, 16]).unwrap();
+    assert!(map.iter().any(|w| *w != 0.0));
+    assert!(run.join("teacher.bin").exists(), "kept beside the run");
+}
+
+#[test]
+fn a_teacher_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    tutor(dir.path(), 16);
+    let mut config = taught(dir.path(), "lessons.bin");
+    if let Some(teacher) = &mut config.teacher {
+        teacher.id = "nobody".into();
+    }
+    let e = format!("{:#}", go(&config, &dir.path().join("run"), Begin::Anew).unwrap_err());
+    assert!(e.contains("teacher.id") && e.contains("no model is called \"nobody\"; there are: tutor"), "{e}");
 }

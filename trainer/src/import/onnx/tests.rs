@@ -46,6 +46,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(read(&to_bytes(&network()).unwrap()).unwrap(), network());
     let mut free = Network::new("free", "data", InputShape::free(2));
     let y = free.push("depthwise", conv(2, 2, (1, 1), 2), &[ValueId::INPUT]);
+    let y = free.push("clip", Op::Clip { low: 0.0, high: 6.0 }, &[y]);
     free.output("y", y);
     assert_eq!(read(&to_bytes(&free).unwrap()).unwrap(), free);
 }
@@ -67,6 +68,74 @@ fn other_exporters_habits() {
 }
 
 #[test]
+fn bounds_of_every_opset() {
+    fn node(model: &mut proto::Model) -> &mut proto::Node {
+        &mut model.graph.as_mut().unwrap().node[0]
+    }
+    let mut n = Network::new("clip", "data", InputShape::fixed(1, 2, 2));
+    let y = n.push("clip", Op::Clip { low: -1.0, high: 6.0 }, &[ValueId::INPUT]);
+    n.output("y", y);
+    let clip = |change: fn(&mut proto::Model)| {
+        let mut model = to_model(&n).unwrap();
+        change(&mut model);
+        read(&model.encode_to_vec()).map(|n| n.nodes()[0].op.clone()).map_err(|e| e.to_string())
+    };
+    assert_eq!(clip(|_| {}), Ok(Op::Clip { low: -1.0, high: 6.0 }));
+    assert_eq!(clip(|m| node(m).input[1].clear()), Ok(Op::Clip { low: f32::MIN, high: 6.0 }));
+    assert_eq!(clip(|m| node(m).input.truncate(2)), Ok(Op::Clip { low: -1.0, high: f32::MAX }));
+    let old = clip(|m| {
+        m.opset_import[0].version = 10;
+        node(m).input.truncate(1);
+        let max = Attribute { name: "max".into(), f: Some(6.0), ..Default::default() };
+        node(m).attribute.push(max);
+    });
+    assert_eq!(old, Ok(Op::Clip { low: f32::MIN, high: 6.0 }));
+    let two = clip(|m| {
+        let bound = &mut m.graph.as_mut().unwrap().initializer[0];
+        (bound.dims, bound.raw_data) = (vec![2], [bound.raw_data.clone(), bound.raw_data.clone()].concat());
+    });
+    assert!(two.unwrap_err().contains("2 numbers as the bound `min`"));
+}
+
+#[test]
+fn a_reshape_to_a_vector_is_a_flattening() {
+    let reshaped = |target: [i64; 2], batch: Option<i64>| {
+        let mut model = to_model(&network()).unwrap();
+        let graph = model.graph.as_mut().unwrap();
+        let tensor = graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
+        tensor.shape.as_mut().unwrap().dim[0] = proto::Dimension { dim_value: batch, dim_param: None };
+        let flat = graph.node.iter_mut().find(|n| n.name == "flat").unwrap();
+        flat.op_type = "Reshape".into();
+        flat.attribute.clear();
+        flat.input.push("target".into());
+        graph.initializer.push(proto::TensorData {
+            dims: vec![2],
+            data_type: proto::INT64,
+            name: "target".into(),
+            int64_data: target.to_vec(),
+            ..Default::default()
+        });
+        read(&model.encode_to_vec()).map_err(|e| e.to_string())
+    };
+    assert_eq!(reshaped([0, -1], None), Ok(network()));
+    assert_eq!(reshaped([1, -1], Some(1)), Ok(network()));
+    let e = reshaped([1, -1], None).unwrap_err();
+    assert!(e.contains("layer `flat`") && e.contains("to [1, -1]"), "{e}");
+}
+
+#[test]
+fn a_free_size_can_be_settled_and_a_fixed_one_stays() {
+    let mut free = Network::new("free", "data", InputShape::free(2));
+    let y = free.push("relu", Op::Relu, &[ValueId::INPUT]);
+    free.output("y", y);
+    let bytes = to_bytes(&free).unwrap();
+    let settled = read_sized(&bytes, Some(Size2::new(3, 4))).unwrap();
+    assert_eq!(settled.input, InputShape::fixed(2, 3, 4));
+    let fixed = to_bytes(&network()).unwrap();
+    assert_eq!(read_sized(&fixed, Some(Size2::new(3, 4))).unwrap().input, InputShape::fixed(2, 9, 9));
+}
+
+#[test]
 fn a_matrix_product_is_a_layer_without_bias() {
     let mut model = to_model(&network()).unwrap();
     let graph = model.graph.as_mut().unwrap();
@@ -85,7 +154,7 @@ fn a_matrix_product_is_a_layer_without_bias() {
 fn what_is_not_understood_is_named() {
     type Change = fn(&mut proto::Graph);
     let changes: [(&str, Change); 10] = [
-        ("operator Clip is not understood", |g| g.node[3].op_type = "Clip".into()),
+        ("operator Tanh is not understood", |g| g.node[3].op_type = "Tanh".into()),
         ("the same on both sides", |g| g.node[0].attribute[3].ints = vec![0, 1, 1, 1]),
         ("dilation", |g| g.node[0].attribute[0].ints = vec![2, 2]),
         ("attribute `new` is not understood", |g| {
