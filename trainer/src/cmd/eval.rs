@@ -24,6 +24,8 @@ pub enum Preset {
     TrainingData,
     /// As at the door: min face an eighth of the frame, factor 0.709.
     Door,
+    /// As at the door, for pictures that one face fills: min face 0.35 of the frame.
+    CloseUp,
 }
 
 impl Preset {
@@ -32,6 +34,7 @@ impl Preset {
         match self {
             Self::TrainingData => Settings::training_data(),
             Self::Door => Settings::door(),
+            Self::CloseUp => Settings::close_up(),
         }
     }
 }
