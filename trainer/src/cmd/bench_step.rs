@@ -10,6 +10,8 @@ use rand::RngExt;
 use crate::backbone::init::stream;
 use crate::config::Config;
 use crate::dataset::loader::{Batch, SAMPLE_LENGTH};
+use crate::device::{self, Backend};
+use crate::engine::Precision;
 use crate::ops::Kernels;
 use crate::training::pupil::Pupil;
 
@@ -64,6 +66,12 @@ pub struct BenchStep {
     /// Kernels
     #[arg(long, value_enum, default_value = "both")]
     kernels: Choice,
+    /// Where it computes; on a card there are burn's kernels alone
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: Backend,
+    /// In what numbers the layers compute
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
 }
 
 /// Classes of the random labels: few, so that the head costs little beside the network.
@@ -98,11 +106,13 @@ struct Racer {
 }
 
 impl Racer {
-    fn step(&mut self, batch: &Batch, n: u64) -> Result<()> {
+    fn step(&mut self, batch: &Batch, n: u64, device: &Device) -> Result<()> {
         let (start, cpu) = (Instant::now(), cpu_seconds()?);
         let gradients = self.pupil.look(std::slice::from_ref(batch), None, n)?;
+        device.sync()?;
         let seen = start.elapsed().as_secs_f64();
         self.loss = self.pupil.learn(gradients, n)?.loss;
+        device.sync()?;
         let (whole, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
         eprintln!(
             "{:?}: {whole:.3} s (forward and backward {seen:.3}, update {:.3}), {cpu:.2} CPU s, loss {:.4}",
@@ -122,12 +132,15 @@ impl Racer {
 pub fn run(args: &BenchStep) -> Result<()> {
     ensure!(args.batch > 0, "--batch: at least one picture");
     ensure!(args.steps > 1, "--steps: at least two, the first is not counted");
-    let config = Config::parse(&format!(
+    let device = device::open(args.device)?;
+    let mut config = Config::parse(&format!(
         "[data]\npaths = [\"none\"]\n[network]\n{}\n[head]\nkind = \"a-softmax\"\n[schedule]\nbatch = {}\nlr = 0.01\n",
         args.network.table(),
         args.batch
     ))?;
+    config.output.precision = args.precision;
     let kinds: &[Kernels] = match args.kernels {
+        _ if args.device == Backend::Cuda => &[Kernels::Burn],
         Choice::Ours => &[Kernels::Ours],
         Choice::Burn => &[Kernels::Burn],
         Choice::Both => &[Kernels::Ours, Kernels::Burn],
@@ -141,13 +154,13 @@ pub fn run(args: &BenchStep) -> Result<()> {
         mirrored: vec![false; args.batch],
     };
     let racer = |kernels: &Kernels| -> Result<Racer> {
-        let pupil = Pupil::new(&config, CLASSES, None, &Device::flex())?.with_kernels(*kernels);
+        let pupil = Pupil::new(&config, CLASSES, None, &device)?.with_kernels(*kernels);
         Ok(Racer { kernels: *kernels, pupil, best_s: f64::INFINITY, best_cpu_s: f64::INFINITY, loss: 0.0 })
     };
     let mut racers: Vec<Racer> = kinds.iter().map(racer).collect::<Result<_>>()?;
     for n in 1..=args.steps {
         for racer in &mut racers {
-            racer.step(&batch, n)?;
+            racer.step(&batch, n, &device)?;
         }
     }
     for r in &racers {
