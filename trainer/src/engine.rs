@@ -26,7 +26,9 @@ pub enum Mode {
 }
 
 /// In what numbers the layers compute. Parameters, the head and the loss are always f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// 32 bits (on CUDA cards with tensor cores multiplied as TF32).
