@@ -1,5 +1,6 @@
 //! One installation in a temporary folder: models, gallery, configuration, and the built `limen` to run there.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -83,6 +84,20 @@ impl Site {
     /// Runs `script` in a shell whose `$LIMEN` is the program.
     pub fn shell(&self, script: &str) -> Outcome {
         self.finish(Command::new("sh").args(["-c", script]).env("LIMEN", binary()), script)
+    }
+
+    /// The words that run a script where it may mount a tmpfs of its own, after the folder `disk` is made to mount it on;
+    /// `None`, which is said as skipping `test`, where this machine lets nobody mount.
+    pub fn own_mounts(&self, test: &str) -> Option<String> {
+        std::fs::create_dir(self.path("disk")).expect("a folder to mount on");
+        let root = self.path(".").metadata().expect("the site is there").uid() == 0;
+        let unshare = if root { "unshare -m" } else { "unshare -mr" };
+        let probe = self.shell(&format!("{unshare} mount -t tmpfs -o size=1m tmpfs disk"));
+        if probe.code != 0 {
+            println!("SKIPPED (cannot mount tmpfs): {test}");
+            return None;
+        }
+        Some(unshare.to_owned())
     }
 
     fn finish(&self, command: &mut Command, shown: &str) -> Outcome {

@@ -1,7 +1,6 @@
 //! `limen-train train` as a machine meets it: killed at any step, on a disk that fills.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -117,13 +116,9 @@ fn a_disk_that_fills_leaves_the_checkpoints_before_it_whole() {
     let site = site();
     site.train("train run.toml --out whole").exits(0);
     let size = std::fs::metadata(checkpoint::path(&site.path("whole"), 3)).unwrap().len();
-    let unshare = "unshare -m".to_owned()
-        + if std::fs::metadata(site.path(".")).unwrap().uid() == 0 { "" } else { "r" };
-    let probe = site.shell(&format!("mkdir disk && {unshare} mount -t tmpfs -o size=1m tmpfs disk"));
-    if probe.code != 0 {
-        println!("SKIPPED (cannot mount tmpfs): a_disk_that_fills_leaves_the_checkpoints_before_it_whole");
+    let Some(unshare) = site.own_mounts("a_disk_that_fills_leaves_the_checkpoints_before_it_whole") else {
         return;
-    }
+    };
     // Room for two checkpoints and most of a third.
     let script = format!(
         "mount -t tmpfs -o size={} tmpfs disk
