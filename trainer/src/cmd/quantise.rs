@@ -10,6 +10,7 @@ use limen_models::session::Session;
 
 use crate::evaluate::extract::progress;
 use crate::export::card::{Card, Section};
+use crate::export::quantise::equalise::equalise;
 use crate::export::quantise::graph::chosen;
 use crate::export::quantise::measure::{Agreement, Speed, outputs, speed};
 use crate::export::quantise::observe::observe;
@@ -38,7 +39,8 @@ pub struct Quantise {
     /// Folder with IDENTITY/IMAGE or with pictures; never the set that figures are reported on
     #[arg(long, value_name = "DIR")]
     calibration: PathBuf,
-    /// The pictures are aligned crops of the embedder's size already; otherwise the folder's detector cuts them out
+    /// The pictures are aligned crops already (of larger ones the middle is taken); otherwise the folder's detector
+    /// cuts them out
     #[arg(long)]
     aligned: bool,
     /// Pictures that the ranges are taken from
@@ -216,7 +218,9 @@ fn session(id: &str, bytes: &[u8], network: &Network) -> Result<Session> {
 fn int8(args: &Quantise, source: &Source, id: &str, reference: &[Vec<f32>]) -> Result<Made> {
     let network = &source.network;
     let layers = chosen(network, &args.exempt)?;
-    let bar = progress(source.calibration.inputs.len() as u64, "pictures, ranges");
+    let bar = progress(2 * source.calibration.inputs.len() as u64, "pictures, ranges");
+    let seen = observe(network, &source.calibration, || bar.inc(1))?;
+    let network = &equalise(network, &seen)?;
     let observed = observe(network, &source.calibration, || bar.inc(1))?;
     bar.finish_and_clear();
     let method = match args.method {

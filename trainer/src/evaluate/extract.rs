@@ -94,7 +94,7 @@ pub fn extract_one(pipeline: &Pipeline, cut: &Cut, path: &Path) -> Result<Outcom
 }
 
 /// The `width` x `height` px in the middle of `image`; `None` where it is smaller.
-fn middle(image: &RgbImage, width: usize, height: usize) -> Option<RgbImage> {
+pub fn middle(image: &RgbImage, width: usize, height: usize) -> Option<RgbImage> {
     let (left, top) = (image.width().checked_sub(width)? / 2, image.height().checked_sub(height)? / 2);
     let rows = (top..top + height).flat_map(|y| image.view().row(y)[3 * left..3 * (left + width)].to_vec());
     RgbImage::new(width, height, rows.collect()).ok()

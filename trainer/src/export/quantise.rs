@@ -2,12 +2,14 @@
 //!
 //! The way through: [`observe::observe`] runs pictures through the f32 network and keeps a histogram of every value
 //! that will be written as int8; [`Observed::calibrate`](observe::Observed::calibrate) makes scales of them by one
-//! [`Method`]; [`graph::Quantised::new`] makes layers of weights and scales; `export::onnx_int8` writes them.
+//! [`Method`], on a network whose channels [`equalise::equalise`] made equally loud; [`graph::Quantised::new`] makes layers of weights and scales; `export::onnx_int8` writes them.
 
+pub mod equalise;
 pub mod graph;
 pub mod measure;
 pub mod observe;
 pub mod range;
+mod reads;
 pub mod scheme;
 pub mod sensitivity;
 

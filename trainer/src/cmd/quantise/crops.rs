@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use limen_models::align::Aligner;
 use limen_models::detect::mtcnn::{Mtcnn, Settings};
 use limen_models::image::RgbImage;
@@ -11,7 +11,7 @@ use limen_models::photo;
 use limen_models::resample::planes;
 
 use crate::dataset::pictures;
-use crate::evaluate::extract::{central_face, progress};
+use crate::evaluate::extract::{central_face, middle, progress};
 use crate::export::quantise::Samples;
 
 /// Makes inputs of one embedder.
@@ -58,14 +58,15 @@ impl<'a> Cutter<'a> {
         let Some(detector) = self.detector else {
             let image = photo::decode_file(path)?;
             let (w, h) = (self.input.width, self.input.height);
-            ensure!(
-                (image.width(), image.height()) == (w, h),
-                "{}: {}x{}, an aligned crop of this embedder is {w}x{h}; leave --aligned out for photographs",
-                path.display(),
-                image.width(),
-                image.height()
-            );
-            return Ok(Some(image));
+            let crop = middle(&image, w, h).with_context(|| {
+                format!(
+                    "{}: {}x{}, an aligned crop of this embedder has at least {w}x{h}; leave --aligned out for photographs",
+                    path.display(),
+                    image.width(),
+                    image.height()
+                )
+            })?;
+            return Ok(Some(crop));
         };
         let Ok(image) = photo::decode_file(path) else { return Ok(None) };
         let faces = detector.detect(image.view(), &self.settings)?;

@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
-use super::observe::Calibration;
+use super::observe::{Calibration, unflattened};
+use super::reads::Reads;
 use super::scheme::{Affine, Weight};
-use crate::graph::{GraphError, Network, Node, Op, Tensor};
+use crate::graph::{Gemm, GraphError, Network, Node, Op, Tensor};
 
 /// A layer that shall stay in f32.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Layer {
 /// A network some of whose layers are int8.
 #[derive(Debug, Clone)]
 pub struct Quantised {
-    /// The network in f32.
+    /// The network in f32, but for the biases of int8 fully connected layers, which make up for their weights' rounding.
     pub network: Network,
     /// One a node: `None` runs in f32.
     pub layers: Vec<Option<Layer>>,
@@ -104,6 +105,21 @@ fn is_depthwise(node: &Node) -> bool {
     matches!(&node.op, Op::Conv2d(c) if c.groups > 1 && c.weight.shape().get(1) == Some(&1))
 }
 
+/// How far the rounding of its weights moves each output in the mean, where the channels it reads have the means
+/// `means` (Nagel et al., 2019, section 4.2, without the borders, where padding takes the place of a part).
+fn mean_shift(exact: &Tensor, rounded: &Weight, groups: usize, means: &[f32]) -> Vec<f32> {
+    let reads = Reads::new(exact, groups, means.len());
+    let rounded = rounded.dequantised();
+    let rows = exact.data().chunks(reads.row.max(1)).zip(rounded.chunks(reads.row.max(1))).enumerate();
+    let of_row = |(o, (exact, rounded)): (usize, (&[f32], &[f32]))| {
+        let moved = exact.iter().zip(rounded).enumerate();
+        moved
+            .map(|(k, (e, r))| (r - e) * means.get(reads.channel(o, k / reads.block.max(1))).unwrap_or(&0.0))
+            .sum()
+    };
+    rows.map(of_row).collect()
+}
+
 impl Quantised {
     /// Makes the layers `int8` (by index, see [`chosen`]) of `network` int8 ones; all else stays in f32.
     ///
@@ -114,15 +130,16 @@ impl Quantised {
         let mut values = calibration.values.clone();
         values.resize(network.nodes().len() + 1, None);
         for id in network.value_ids() {
-            values[id.index()] = values[super::observe::unflattened(network, id).index()];
+            values[id.index()] = values[unflattened(network, id).index()];
         }
+        let mut out = network.clone();
         let mut layers = vec![None; network.nodes().len()];
         for &i in int8 {
             let Some(node) = network.nodes().get(i) else { continue };
             let fault = |what: &str| GraphError::Layer { layer: node.name.clone(), what: what.into() };
-            let (weight, bias): (&Tensor, _) = match &node.op {
-                Op::Conv2d(c) => (&c.weight, c.bias.as_deref()),
-                Op::Gemm(g) => (&g.weight, None),
+            let (weight, bias, groups): (&Tensor, _, _) = match &node.op {
+                Op::Conv2d(c) => (&c.weight, c.bias.as_deref(), c.groups),
+                Op::Gemm(g) => (&g.weight, None, 1),
                 other => return Err(fault(&format!("is a {}, which has no int8 form", other.kind()))),
             };
             let unseen = || fault("was not calibrated: its ranges were taken from another network");
@@ -132,16 +149,48 @@ impl Quantised {
                 _ => values[i + 1],
             };
             let output = output.ok_or_else(unseen)?;
-            let mut weight = Weight::new(weight, bias, input);
+            let means = node.inputs.first().map(|v| unflattened(network, *v).index());
+            let means = means.and_then(|v| calibration.means.get(v)).map_or(&[][..], Vec::as_slice);
+            let exact = weight;
+            let mut weight = Weight::new(exact, bias, input);
             weight.settle(input, output);
-            let bias = weight.bias(bias, input);
+            let shift = mean_shift(exact, &weight, groups, means);
+            let shifted: Vec<f32> =
+                shift.iter().enumerate().map(|(o, s)| bias.map_or(0.0, |b| b[o]) - s).collect();
+            let bias = weight.bias(if means.is_empty() { bias } else { Some(&shifted) }, input);
+            if let Op::Gemm(Gemm { bias: Some(later), .. }) = &mut out.nodes_mut()[i].op {
+                later.iter_mut().zip(&shift).for_each(|(b, s)| *b -= s);
+            }
             layers[i] = Some(Layer { weight, bias, input, output });
         }
-        Ok(Self { network: network.clone(), layers, values })
+        Ok(Self { network: out, layers, values })
     }
 
     /// Layers in int8.
     pub fn int8_layers(&self) -> usize {
         self.layers.iter().flatten().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_shift_by_hand() {
+        let rounded = |data: &[i8], scales: &[f32], shape: [usize; 4]| Weight {
+            shape: shape.to_vec(),
+            data: data.to_vec(),
+            scales: scales.to_vec(),
+        };
+        // Two channels of two taps: (1.0 - 0.9 + 0.5 - 0.5) * 3 + (0.5 - 0.7 + 0 - 0.1) * 10.
+        let exact = Tensor::new([1, 2, 1, 2], vec![0.9, 0.5, 0.7, 0.1]).unwrap();
+        let got = mean_shift(&exact, &rounded(&[2, 1, 1, 0], &[0.5], [1, 2, 1, 2]), 1, &[3.0, 10.0]);
+        assert!((got[0] - (0.3 - 3.0)).abs() < 1e-5, "{got:?}");
+        // Depthwise: each output its own channel.
+        let exact = Tensor::new([2, 1, 1, 1], vec![0.9, 0.7]).unwrap();
+        let got = mean_shift(&exact, &rounded(&[1, 1], &[1.0, 0.5], [2, 1, 1, 1]), 2, &[3.0, 10.0]);
+        assert!((got[0] - 0.3).abs() < 1e-5 && (got[1] + 2.0).abs() < 1e-5, "{got:?}");
+        assert_eq!(mean_shift(&exact, &rounded(&[1, 1], &[1.0, 0.5], [2, 1, 1, 1]), 2, &[]), [0.0, 0.0]);
     }
 }

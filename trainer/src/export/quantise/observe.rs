@@ -21,7 +21,29 @@ pub struct Observed {
     /// Of fully connected layers with a bias, by the value they make: the sums before the bias, which is added in
     /// f32 (QLinearMatMul has none).
     before_bias: Vec<Option<Histogram>>,
+    /// One a value, as `values`.
+    channels: Vec<Option<Channels>>,
     pictures: usize,
+}
+
+/// Sums over pictures of what each channel of a value was, per picture.
+#[derive(Debug, Clone, Default)]
+struct Channels {
+    mean: Vec<f64>,
+    peak: Vec<f64>,
+}
+
+impl Channels {
+    /// Adds a picture's value of `count` channels, the channels slowest.
+    fn add(&mut self, count: usize, data: &[f32]) {
+        self.mean.resize(count, 0.0);
+        self.peak.resize(count, 0.0);
+        let places = (data.len() / count.max(1)).max(1);
+        for ((mean, peak), x) in self.mean.iter_mut().zip(&mut self.peak).zip(data.chunks(places)) {
+            *mean += x.iter().map(|v| f64::from(*v)).sum::<f64>() / places as f64;
+            *peak += f64::from(x.iter().fold(0f32, |m, v| m.max(v.abs())));
+        }
+    }
 }
 
 /// Scales of one network's values, by one method.
@@ -31,6 +53,8 @@ pub struct Calibration {
     pub values: Vec<Option<Affine>>,
     /// The same before the bias of fully connected layers.
     pub before_bias: Vec<Option<Affine>>,
+    /// The mean of every channel, one list a value; empty where no int8 layer can read or make it.
+    pub means: Vec<Vec<f32>>,
     /// How the ranges were chosen.
     pub method: Method,
     /// Pictures they rest on.
@@ -44,9 +68,23 @@ impl Observed {
         Calibration {
             values: self.values.iter().map(affine).collect(),
             before_bias: self.before_bias.iter().map(affine).collect(),
+            means: self.channels.iter().map(|c| self.share(c.as_ref().map(|c| &c.mean))).collect(),
             method,
             pictures: self.pictures,
         }
+    }
+}
+
+impl Observed {
+    /// How far each channel of a value went from zero in a picture, in the mean over the pictures; `None` where no
+    /// int8 layer can read or make it.
+    pub(super) fn peaks(&self, value: usize) -> Option<Vec<f32>> {
+        let channels = self.channels.get(value)?.as_ref()?;
+        Some(self.share(Some(&channels.peak)))
+    }
+
+    fn share(&self, sums: Option<&Vec<f64>>) -> Vec<f32> {
+        sums.into_iter().flatten().map(|s| (s / self.pictures.max(1) as f64) as f32).collect()
     }
 }
 
@@ -93,6 +131,7 @@ pub fn observe(
         _ => None,
     };
     let mut before_bias: Vec<_> = (0..wanted.len()).map(|v| fresh(bias(v).is_some())).collect();
+    let mut channels: Vec<_> = wanted.iter().map(|&w| w.then(Channels::default)).collect();
     // The input is at hand; all else is tapped.
     let taps: Vec<ValueId> =
         network.value_ids().filter(|v| v.node().is_some() && wanted[v.index()]).collect();
@@ -108,10 +147,16 @@ pub fn observe(
         if let Some(h) = &mut values[ValueId::INPUT.index()] {
             h.add(input.iter().copied());
         }
+        if let Some(c) = &mut channels[ValueId::INPUT.index()] {
+            c.add(samples.shape[1], input);
+        }
         for (tap, output) in taps.iter().zip(session.run(samples.shape, input)?) {
             let at = tap.index();
             if let (Some(h), Some(bias)) = (&mut before_bias[at], bias(at)) {
                 h.add(output.data.iter().zip(bias).map(|(y, b)| y - b));
+            }
+            if let Some(c) = &mut channels[at] {
+                c.add(output.shape.get(1).copied().unwrap_or(1), &output.data);
             }
             if let Some(h) = &mut values[at] {
                 h.add(output.data);
@@ -119,7 +164,7 @@ pub fn observe(
         }
         tick();
     }
-    Ok(Observed { values, before_bias, pictures: samples.inputs.len() })
+    Ok(Observed { values, before_bias, channels, pictures: samples.inputs.len() })
 }
 
 /// `network` with `taps` as its outputs, ready to run.

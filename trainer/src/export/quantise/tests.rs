@@ -4,6 +4,7 @@ use std::path::Path;
 
 use limen_models::session::Session;
 
+use super::equalise::equalise;
 use super::graph::{Layer, chosen, quantisable};
 use super::measure::{Agreement, outputs};
 use super::observe::{Observed, observe};
@@ -210,6 +211,44 @@ fn int8_stays_near_f32_and_one_layer_nearer() {
     }
 }
 
+/// `network` with some channels of its layers far louder than the others.
+fn uneven(mut network: Network) -> Network {
+    for node in network.nodes_mut() {
+        if let Op::Conv2d(Conv2d { weight, bias, .. }) = &mut node.op {
+            let row = weight.data().len() / weight.shape()[0];
+            for (o, row) in weight.data_mut().chunks_mut(row).enumerate().filter(|(o, _)| o % 5 == 1) {
+                row.iter_mut().for_each(|w| *w *= 12.0);
+                bias.iter_mut().for_each(|b| b[o] *= 12.0);
+            }
+        }
+    }
+    network
+}
+
+#[test]
+fn equalised_networks_compute_the_same_and_lose_less_as_int8() {
+    for light in [true, false] {
+        let network = uneven(network(light));
+        let seen = observe(&network, &samples(8, 1), || ()).unwrap();
+        let even = equalise(&network, &seen).unwrap();
+        assert_ne!(even, network);
+        let checks = samples(6, 3);
+        let run = |n: &Network| outputs(&engine(&onnx::to_bytes(n).unwrap()), &checks, || ()).unwrap();
+        let reference = run(&network);
+        let largest = reference.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
+        for (a, b) in run(&even).iter().flatten().zip(reference.iter().flatten()) {
+            assert!((a - b).abs() <= 5e-5 * largest, "light {light}: {a} {b} of {largest}");
+        }
+        let int8 = |n: &Network| {
+            let q = Quantised::new(n, &calibrated(n), &quantisable(n)).unwrap();
+            let session = engine(&onnx_int8::to_bytes(&q).unwrap());
+            Agreement::new(&outputs(&session, &checks, || ()).unwrap(), &reference).unwrap().mean
+        };
+        let (before, after) = (int8(&network), int8(&even));
+        assert!(1.0 - after < 0.8 * (1.0 - before), "light {light}: {before} {after}");
+    }
+}
+
 #[test]
 fn the_file_holds_int8_operators_and_no_others_around_weights() {
     let network = network(false);
@@ -317,7 +356,8 @@ fn a_network_without_layers_of_weights_is_refused() {
     let samples = Samples { shape: [1, 1, 4, 4], inputs: vec![vec![0.0; 16]] };
     assert!(observe(&n, &samples, || ()).unwrap_err().to_string().contains("neither a convolution"));
     let other = network(true);
-    let calibration = Calibration { values: vec![], before_bias: vec![], method: Method::Kl, pictures: 0 };
+    let calibration =
+        Calibration { values: vec![], before_bias: vec![], means: vec![], method: Method::Kl, pictures: 0 };
     let error = Quantised::new(&other, &calibration, &[0]).unwrap_err().to_string();
     assert!(error.contains("conv1") && error.contains("not calibrated"), "{error}");
 }
