@@ -8,6 +8,7 @@ pub mod check;
 pub mod data;
 pub mod describe;
 pub mod detect;
+pub mod detector;
 pub mod eval;
 pub mod export;
 pub mod extract;

@@ -4,6 +4,7 @@ pub mod backbone;
 pub mod cmd;
 pub mod config;
 pub mod dataset;
+pub mod detector;
 pub mod device;
 pub mod engine;
 pub mod evaluate;

@@ -27,6 +27,9 @@ enum Command {
     Run(cmd::run::Run),
     /// Print boxes and landmarks of photographs as JSON lines
     Detect(cmd::detect::Detect),
+    /// Teach a face detector
+    #[command(subcommand)]
+    Detector(cmd::detector::Detector),
     /// Print paths and labels of a set
     List(cmd::list::List),
     /// Turn photographs into aligned crops
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Quantise(args) => cmd::quantise::run(&args),
         Command::Run(args) => cmd::run::run(&args),
         Command::Detect(args) => cmd::detect::run(&args),
+        Command::Detector(command) => cmd::detector::run(&command),
         Command::List(args) => cmd::list::run(&args),
         Command::Preprocess(args) => cmd::preprocess::run(&args),
         Command::Check(args) => cmd::check::run(&args),

@@ -8,7 +8,7 @@ use crate::detect::mtcnn::nms::Overlap;
 use crate::error::ModelError;
 use crate::geometry::{BBox, Detection, Landmarks, Point};
 use crate::image::RgbView;
-use crate::manifest::{Input, Manifest, ModelEntry};
+use crate::manifest::{Input, Kind, Manifest, ModelEntry};
 use crate::resample::{Region, Scratch, resample};
 use crate::session::{Output, Session};
 
@@ -106,78 +106,36 @@ struct Candidate {
 /// The cascade, loaded once.
 #[derive(Debug)]
 pub struct Mtcnn {
-    nets: [Session; 3],
-    inputs: [Input; 3],
+    front: Front,
+    output: Stage,
+}
+
+/// The cascade's first stages, P-Net alone or with R-Net: what they let through is what the next stage is taught on.
+#[derive(Debug)]
+pub struct Front {
+    propose: Stage,
+    refine: Option<Stage>,
+}
+
+/// One network of the cascade.
+#[derive(Debug)]
+struct Stage {
+    net: Session,
+    input: Input,
+    name: &'static str,
 }
 
 impl Mtcnn {
     /// Loads the three networks of [`Manifest::cascade`].
     pub fn load(manifest: &Manifest, [p, r, o]: [&ModelEntry; 3]) -> Result<Self, ModelError> {
-        let nets = [
-            Session::load(manifest, p, &["prob", "box"])?,
-            Session::load(manifest, r, &["prob", "box"])?,
-            Session::load(manifest, o, &["prob", "box", "landmarks"])?,
-        ];
-        Ok(Self { nets, inputs: [p.input, r.input, o.input] })
+        Ok(Self { front: Front::load(manifest, p, Some(r))?, output: Stage::load(manifest, o)? })
     }
 
     /// All faces of `frame`, most certain first. A frame smaller than a cell has none.
     pub fn detect(&self, frame: RgbView<'_>, settings: &Settings) -> Result<Vec<Detection>, ModelError> {
         let mut scratch = Scratch::default();
-        let proposals = self.propose(frame, settings, &mut scratch)?;
-        let refined = self.refine(frame, proposals, settings, &mut scratch)?;
-        self.output(frame, refined, settings, &mut scratch)
-    }
-
-    /// Stage 1: P-Net over the pyramid (`detect_face.m` L17-56).
-    fn propose(
-        &self,
-        frame: RgbView<'_>,
-        settings: &Settings,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<Candidate>, ModelError> {
-        let mut all = Vec::new();
-        let mut input = Vec::new();
-        for scale in scales(frame.width(), frame.height(), settings) {
-            let w = (frame.width() as f32 * scale).ceil() as usize;
-            let h = (frame.height() as f32 * scale).ceil() as usize;
-            input.resize(3 * w * h, 0.0);
-            resample(frame, Region::whole(frame), (w, h), &self.inputs[0], &mut input, scratch);
-            let out = self.nets[0].run([1, 3, h, w], &input)?;
-            let [prob, reg] = self.outputs(0, out, 1, [2, 4])?;
-            let mut level = cells(&prob, &reg, w, scale, settings.thresholds[0]);
-            nms::suppress(&mut level, 0.5, Overlap::Union);
-            all.append(&mut level);
-        }
-        nms::suppress(&mut all, 0.7, Overlap::Union);
-        for c in &mut all {
-            // Here, and only here, the width goes without + 1 (L50-52).
-            let (w, h) = (c.bbox.x2 - c.bbox.x1, c.bbox.y2 - c.bbox.y1);
-            c.bbox = square(shifted(c.bbox, c.shift, w, h)).truncated();
-        }
-        Ok(all)
-    }
-
-    /// Stage 2: R-Net (L57-79).
-    fn refine(
-        &self,
-        frame: RgbView<'_>,
-        candidates: Vec<Candidate>,
-        settings: &Settings,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<Candidate>, ModelError> {
-        let runs = self.run_crops(1, frame, &candidates, View::Straight, [2, 4], scratch)?;
-        let mut kept = Vec::new();
-        for (c, run) in candidates.iter().zip(&runs) {
-            if run[0][1] > settings.thresholds[1] {
-                kept.push(Candidate { bbox: c.bbox, score: run[0][1], shift: four(&run[1]) });
-            }
-        }
-        nms::suppress(&mut kept, 0.7, Overlap::Union);
-        for c in &mut kept {
-            c.bbox = square(shifted(c.bbox, c.shift, c.bbox.width(), c.bbox.height())).truncated();
-        }
-        Ok(kept)
+        let candidates = self.front.pass(frame, settings, &mut scratch)?;
+        self.output(frame, candidates, settings, &mut scratch)
     }
 
     /// Stage 3: O-Net, landmarks, box regression before the last NMS (L80-120).
@@ -188,14 +146,14 @@ impl Mtcnn {
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<Vec<Detection>, ModelError> {
-        let runs = self.run_crops(2, frame, &candidates, View::Straight, [2, 4, 10], scratch)?;
+        let runs = self.output.run_crops(frame, &candidates, View::Straight, [2, 4, 10], scratch)?;
         let passing: Vec<usize> =
             (0..candidates.len()).filter(|&i| runs[i][0][1] > settings.thresholds[2]).collect();
         let chosen: Vec<Candidate> = passing.iter().map(|&i| candidates[i]).collect();
         let mirrored = match settings.landmarks {
             LandmarkPasses::Single => None,
             LandmarkPasses::Mirrored => {
-                Some(self.run_crops(2, frame, &chosen, View::Mirrored, [2, 4, 10], scratch)?)
+                Some(self.output.run_crops(frame, &chosen, View::Mirrored, [2, 4, 10], scratch)?)
             }
         };
         let mut faces: Vec<Detection> = Vec::new();
@@ -219,18 +177,113 @@ impl Mtcnn {
         nms::suppress(&mut faces, 0.7, Overlap::Min);
         Ok(faces)
     }
+}
 
-    /// Runs stage `stage` on the crop of every candidate; one list of output rows a candidate.
+impl Front {
+    /// Loads P-Net and, where given, R-Net.
+    pub fn load(
+        manifest: &Manifest,
+        propose: &ModelEntry,
+        refine: Option<&ModelEntry>,
+    ) -> Result<Self, ModelError> {
+        let refine = refine.map(|entry| Stage::load(manifest, entry)).transpose()?;
+        Ok(Self { propose: Stage::load(manifest, propose)?, refine })
+    }
+
+    /// The squares of `frame` that the next stage would be shown.
+    pub fn candidates(&self, frame: RgbView<'_>, settings: &Settings) -> Result<Vec<BBox>, ModelError> {
+        let passed = self.pass(frame, settings, &mut Scratch::default())?;
+        Ok(passed.into_iter().map(|c| c.bbox).collect())
+    }
+
+    fn pass(
+        &self,
+        frame: RgbView<'_>,
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Candidate>, ModelError> {
+        let proposals = self.propose(frame, settings, scratch)?;
+        match &self.refine {
+            Some(stage) => refine(stage, frame, proposals, settings, scratch),
+            None => Ok(proposals),
+        }
+    }
+
+    /// Stage 1: P-Net over the pyramid (`detect_face.m` L17-56).
+    fn propose(
+        &self,
+        frame: RgbView<'_>,
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Candidate>, ModelError> {
+        let mut all = Vec::new();
+        let mut input = Vec::new();
+        for scale in scales(frame.width(), frame.height(), settings) {
+            let w = (frame.width() as f32 * scale).ceil() as usize;
+            let h = (frame.height() as f32 * scale).ceil() as usize;
+            input.resize(3 * w * h, 0.0);
+            resample(frame, Region::whole(frame), (w, h), &self.propose.input, &mut input, scratch);
+            let out = self.propose.net.run([1, 3, h, w], &input)?;
+            let [prob, reg] = self.propose.outputs(out, 1, [2, 4])?;
+            let mut level = cells(&prob, &reg, w, scale, settings.thresholds[0]);
+            nms::suppress(&mut level, 0.5, Overlap::Union);
+            all.append(&mut level);
+        }
+        nms::suppress(&mut all, 0.7, Overlap::Union);
+        for c in &mut all {
+            // Here, and only here, the width goes without + 1 (L50-52).
+            let (w, h) = (c.bbox.x2 - c.bbox.x1, c.bbox.y2 - c.bbox.y1);
+            c.bbox = square(shifted(c.bbox, c.shift, w, h)).truncated();
+        }
+        Ok(all)
+    }
+}
+
+/// Stage 2: R-Net (L57-79).
+fn refine(
+    stage: &Stage,
+    frame: RgbView<'_>,
+    candidates: Vec<Candidate>,
+    settings: &Settings,
+    scratch: &mut Scratch,
+) -> Result<Vec<Candidate>, ModelError> {
+    let runs = stage.run_crops(frame, &candidates, View::Straight, [2, 4], scratch)?;
+    let mut kept = Vec::new();
+    for (c, run) in candidates.iter().zip(&runs) {
+        if run[0][1] > settings.thresholds[1] {
+            kept.push(Candidate { bbox: c.bbox, score: run[0][1], shift: four(&run[1]) });
+        }
+    }
+    nms::suppress(&mut kept, 0.7, Overlap::Union);
+    for c in &mut kept {
+        c.bbox = square(shifted(c.bbox, c.shift, c.bbox.width(), c.bbox.height())).truncated();
+    }
+    Ok(kept)
+}
+
+impl Stage {
+    fn load(manifest: &Manifest, entry: &ModelEntry) -> Result<Self, ModelError> {
+        let outputs: &[&str] = match entry.kind {
+            Kind::MtcnnO => &["prob", "box", "landmarks"],
+            _ => &["prob", "box"],
+        };
+        Ok(Self {
+            net: Session::load(manifest, entry, outputs)?,
+            input: entry.input,
+            name: entry.kind.word(),
+        })
+    }
+
+    /// Runs on the crop of every candidate; one list of output rows a candidate.
     fn run_crops<const N: usize>(
         &self,
-        stage: usize,
         frame: RgbView<'_>,
         candidates: &[Candidate],
         view: View,
         lengths: [usize; N],
         scratch: &mut Scratch,
     ) -> Result<Vec<[Vec<f32>; N]>, ModelError> {
-        let input = &self.inputs[stage];
+        let input = &self.input;
         let side = input.width;
         let one = 3 * side * side;
         let mut rows = Vec::with_capacity(candidates.len());
@@ -245,8 +298,8 @@ impl Mtcnn {
                     out.chunks_exact_mut(side).for_each(<[f32]>::reverse);
                 }
             }
-            let outputs = self.nets[stage].run([n, 3, side, side], &batch[..n * one])?;
-            let outputs = self.outputs(stage, outputs, n, lengths)?;
+            let outputs = self.net.run([n, 3, side, side], &batch[..n * one])?;
+            let outputs = self.outputs(outputs, n, lengths)?;
             for k in 0..n {
                 rows.push(std::array::from_fn(|o| {
                     outputs[o].data[k * lengths[o]..(k + 1) * lengths[o]].to_vec()
@@ -260,7 +313,6 @@ impl Mtcnn {
     /// Checks that the outputs are `[n, length]` (and for P-Net `[n, length, h, w]`) as MTCNN's are.
     fn outputs<const N: usize>(
         &self,
-        stage: usize,
         outputs: Vec<Output>,
         n: usize,
         lengths: [usize; N],
@@ -270,12 +322,12 @@ impl Mtcnn {
             o.shape.first() == Some(&n)
                 && o.shape.get(1) == Some(&l)
                 && o.shape[2..].iter().product::<usize>() * n * l == o.data.len()
-                && (stage == 0) == (o.shape.len() == 4)
+                && (self.name == Kind::MtcnnP.word()) == (o.shape.len() == 4)
         });
         match <[Output; N]>::try_from(outputs) {
             Ok(outputs) if fits => Ok(outputs),
             _ => Err(ModelError::Run {
-                model: ["mtcnn-p", "mtcnn-r", "mtcnn-o"][stage].into(),
+                model: self.name.into(),
                 why: format!("its outputs are {shapes:?}, MTCNN's are {n} x {lengths:?}"),
             }),
         }
@@ -351,7 +403,7 @@ impl BBox {
 }
 
 /// The pixels a box covers; Matlab counts from 1.
-fn region(b: &BBox) -> Region {
+pub fn region(b: &BBox) -> Region {
     // A far-fetched box stays far outside instead of overflowing.
     let limit = |v: f32| v.clamp(-1e6, 1e6) as i32;
     Region {

@@ -51,8 +51,8 @@ impl Manifest {
                 if !a.points.iter().all(inside) {
                     return bad("alignment.points", "all five must lie inside input.width x input.height");
                 }
-                if !(16..=4096).contains(&e.length) {
-                    return bad("embedding.length", "16 to 4096");
+                if !(2..=4096).contains(&e.length) {
+                    return bad("embedding.length", "2 to 4096");
                 }
             }
             (Kind::Embedder, None, _) => {

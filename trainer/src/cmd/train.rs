@@ -62,14 +62,20 @@ pub fn run(args: &Train) -> Result<()> {
     go(&config, &args.out, begin, args.device)
 }
 
-/// Runs to the last step, or until somebody asks it to stop.
-pub fn go(config: &Config, out: &Path, begin: Begin, backend: Backend) -> Result<()> {
+/// A flag that Ctrl-C or SIGTERM raises.
+pub fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // The second one ends the program at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone()).context("signals")?;
         signal_hook::flag::register(signal, stop.clone()).context("signals")?;
     }
+    Ok(stop)
+}
+
+/// Runs to the last step, or until somebody asks it to stop.
+pub fn go(config: &Config, out: &Path, begin: Begin, backend: Backend) -> Result<()> {
+    let stop = stop_flag()?;
     let device = device::open(backend)?;
     let run = Run::new(config, out, begin, &device)?;
     eprintln!("limen-train: {}", run.describe());

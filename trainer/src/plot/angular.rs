@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::axes::shortened;
 use super::{Anchor, Colour, Dash, GREY, GRID, INK, Place, Scene, Shape, font, series_colour};
+use crate::evaluate::store::Store;
 use crate::import::numpy::read_npy;
 
 /// Points of a 2-d embedding with their classes.
@@ -82,6 +83,26 @@ pub fn load(points: &Path, labels: &Path, weights: Option<&Path>) -> Result<Clou
         text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
     let weights = weights.map(plane_points).transpose()?;
     Cloud::new(plane_points(points)?, &names, weights).with_context(|| format!("{}", points.display()))
+}
+
+/// The same of features that `extract` wrote: each face as it stands, its person the label.
+///
+/// # Errors
+/// When the network gives other than two numbers, or the weights cannot be read or do not fit.
+pub fn of_store(store: &Store, weights: Option<&Path>) -> Result<Cloud> {
+    ensure!(
+        store.header.length == 2,
+        "{} numbers a face, 2 are needed: the embedding of a toy network with two outputs",
+        store.header.length
+    );
+    let (mut points, mut names) = (Vec::new(), Vec::new());
+    for (i, entry) in store.entries.iter().enumerate() {
+        if let Some([x, y]) = store.feature(i).map(|f| [f64::from(f.plain[0]), f64::from(f.plain[1])]) {
+            points.push([x, y]);
+            names.push(entry.identity.clone());
+        }
+    }
+    Cloud::new(points, &names, weights.map(plane_points).transpose()?)
 }
 
 fn plane_points(path: &Path) -> Result<Vec<[f64; 2]>> {
@@ -237,6 +258,27 @@ mod tests {
         assert_eq!(c.names, ["9", "10"], "numbers by value");
         assert_eq!(c.classes, [1, 1, 0]);
         assert_eq!(c.directions, [[0.0, -5.0], [4.0, 2.0]]);
+    }
+
+    #[test]
+    fn extracted_features_need_no_labels() {
+        use crate::evaluate::extract::{Feature, Outcome};
+        use crate::evaluate::store::header;
+        use limen_models::manifest::Mirror;
+        let store = |length: usize| {
+            let face = |x: f32| Outcome::Found {
+                feature: Feature { plain: vec![x; length], mirrored: vec![-x; length] },
+                face: None,
+            };
+            let pictures = ["a", "b", "b"].map(|name| (format!("{name}/1.jpg").into(), name.to_owned()));
+            let outcomes = vec![face(1.0), Outcome::Failed("no face".into()), face(3.0)];
+            Store::new(header("toy".into(), Mirror::Sum, length, ".".into()), pictures.into(), outcomes)
+                .unwrap()
+        };
+        let cloud = of_store(&store(2), None).unwrap();
+        assert_eq!((cloud.points, cloud.names), (vec![[1.0; 2], [3.0; 2]], labels(&["a", "b"])));
+        let error = of_store(&store(3), None).unwrap_err().to_string();
+        assert!(error.contains("3 numbers a face, 2 are needed"), "{error}");
     }
 
     #[test]

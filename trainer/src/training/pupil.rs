@@ -19,7 +19,7 @@ use crate::head::{Head, HeadInput, Memory, PartialFc, WeightRule, unit_rows};
 use crate::import::{ImportSource, ImportSpec, import, weights};
 use crate::ops::Kernels;
 use crate::training::checkpoint::{self, Checkpoint};
-use crate::training::solver::Solver;
+use crate::training::solver::{Solver, clip};
 use crate::training::teacher::Lessons;
 
 /// Layer name of the classifier.
@@ -238,13 +238,7 @@ impl Pupil {
     /// When the device fails.
     pub fn learn(&mut self, gradients: Gradients, step: u64) -> Result<Told> {
         let Gradients { mut told, mut all } = gradients;
-        let squares = all.iter().flatten().map(|g| g.clone().square().sum()).reduce(|a, b| a + b);
-        told.norm = squares.map_or(0.0, |s| f64::from(s.into_scalar::<f32>())).sqrt();
-        if let Some(most) = self.config.schedule.clip.filter(|most| told.norm > *most) {
-            for g in all.iter_mut().flatten() {
-                *g = g.clone() * (most / told.norm);
-            }
-        }
+        told.norm = clip(&mut all, self.config.schedule.clip);
         let lr = self.config.schedule.lr(step);
         self.solver.step(self.net.params_mut().iter_mut().chain(&mut self.outer), all, lr);
         Ok(told)

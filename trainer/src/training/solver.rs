@@ -52,6 +52,18 @@ impl Solver {
     }
 }
 
+/// Scales all gradients down to the norm `most` where theirs is larger; their norm before it.
+pub fn clip(gradients: &mut [Option<Tensor<1>>], most: Option<f64>) -> f64 {
+    let squares = gradients.iter().flatten().map(|g| g.clone().square().sum()).reduce(|a, b| a + b);
+    let norm = squares.map_or(0.0, |s| f64::from(s.into_scalar::<f32>())).sqrt();
+    if let Some(most) = most.filter(|most| norm > *most) {
+        for g in gradients.iter_mut().flatten() {
+            *g = g.clone() * (most / norm);
+        }
+    }
+    norm
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +98,17 @@ mod tests {
     fn a_bias_moves_twice_as_fast_and_does_not_decay() {
         // v1 = 1.0 x 1, w1 = 0; v2 = 0.9 + 0.1 = 1.0, w2 = -1.
         assert!((two_steps(Rule::Caffe, Kind::Bias) + 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gradients_are_clipped_together() {
+        let device = Device::flex();
+        let mut g = [Some(flat(&[3.0], &device)), None, Some(flat(&[4.0], &device))];
+        assert_eq!(clip(&mut g, Some(5.0)), 5.0);
+        assert_eq!(clip(&mut g, Some(1.0)), 5.0);
+        let values: Vec<f32> = g.iter().flatten().flat_map(|g| read(g).unwrap()).collect();
+        assert!((values[0] - 0.6).abs() < 1e-6 && (values[1] - 0.8).abs() < 1e-6, "{values:?}");
+        assert_eq!(clip(&mut [], Some(1.0)), 0.0);
     }
 
     #[test]

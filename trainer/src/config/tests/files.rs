@@ -11,12 +11,13 @@ use crate::head::energy::Energy;
 use crate::head::margin::Margin;
 use crate::training::schedule::{Fall, Rule};
 
-/// Every file, by folder and name.
+/// Every file of an embedder, by folder and name; those of `detector` are tested in its room.
 fn all() -> BTreeMap<String, Config> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let mut found = BTreeMap::new();
-    for folder in std::fs::read_dir(&root).unwrap() {
-        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+    let folders = std::fs::read_dir(&root).unwrap().map(|f| f.unwrap().path());
+    for folder in folders.filter(|f| !f.ends_with("detector")) {
+        for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let config = Config::load(&path).unwrap_or_else(|e| panic!("{e:#}"));
             found.insert(path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/"), config);
