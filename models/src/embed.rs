@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::align::AlignedFace;
 use crate::error::ModelError;
-use crate::manifest::{EmbeddingSpec, Input, Manifest, Mirror, Selection};
+use crate::manifest::{EmbeddingSpec, Input, Manifest, Mirror, ModelEntry, Selection};
 use crate::resample::planes;
 use crate::session::Session;
 
@@ -52,7 +52,14 @@ pub struct Embedder {
 impl Embedder {
     /// Loads the embedder of `selection`.
     pub fn load(manifest: &Manifest, selection: &Selection<'_>) -> Result<Self, ModelError> {
-        let entry = selection.embedder;
+        Self::of(manifest, selection.embedder, &selection.model_id())
+    }
+
+    /// Loads the embedder `entry`; its embeddings carry the id `model`.
+    ///
+    /// # Errors
+    /// When it is no embedder or its file cannot be read.
+    pub fn of(manifest: &Manifest, entry: &ModelEntry, model: &str) -> Result<Self, ModelError> {
         let Some(spec) = entry.embedding else {
             return Err(ModelError::Missing {
                 path: manifest.path(),
@@ -60,7 +67,7 @@ impl Embedder {
             });
         };
         let net = Session::load(manifest, entry, &["embedding"])?;
-        Ok(Self { net, input: entry.input, spec, model: selection.model_id().into() })
+        Ok(Self { net, input: entry.input, spec, model: model.into() })
     }
 
     /// Length of the embeddings.

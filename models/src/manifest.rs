@@ -329,7 +329,15 @@ impl Manifest {
     /// The cascade and the embedder: `embedder` by id, else the manifest's `default_embedder`.
     pub fn select(&self, embedder: Option<&str>) -> Result<Selection<'_>, ModelError> {
         let cascade = self.cascade()?;
-        let embedder = match embedder.or(self.default_embedder.as_deref()) {
+        Ok(Selection { manifest: self, cascade, embedder: self.embedder(embedder)? })
+    }
+
+    /// The embedder `id`, else the default one, else the only one: for crops that need no detector.
+    ///
+    /// # Errors
+    /// When there is none, or the id is another model's.
+    pub fn embedder(&self, id: Option<&str>) -> Result<&ModelEntry, ModelError> {
+        let embedder = match id.or(self.default_embedder.as_deref()) {
             Some(id) => self.model(id)?,
             None => self.one(Kind::Embedder)?,
         };
@@ -340,7 +348,7 @@ impl Manifest {
                 format!("is {:?}, an embedder is needed here", embedder.kind.word()),
             ));
         }
-        Ok(Selection { manifest: self, cascade, embedder })
+        Ok(embedder)
     }
 
     /// Reads the file of `entry` and compares its hash.

@@ -7,7 +7,7 @@ instructions): `quantise_check.py` shows that in int8 both give the same bits.
     python3 tests/peers/lfw_features.py MODEL.onnx CROPS OUT.npy
     limen-train eval lfw --features OUT.npy --pairs pairs.txt
 
-CROPS holds IDENTITY/IMAGE.png of 96x112; the images are named .jpg in the index, as pairs.txt names them.
+CROPS holds IDENTITY/IMAGE.png of 96x112.
 """
 
 import json
@@ -35,9 +35,7 @@ def main():
         both = [image, image[:, ::-1]]
         inputs = [(i.astype(numpy.float32) - 127.5).transpose(2, 0, 1)[None] / 128 for i in both]
         rows.append(numpy.concatenate([session.run(None, {name: numpy.ascontiguousarray(i)})[0][0] for i in inputs]))
-        index.append(
-            {"path": f"{path.parent.name}/{path.stem}.jpg", "identity": path.parent.name, "row": len(index)}
-        )
+        index.append({"path": f"{path.parent.name}/{path.name}", "identity": path.parent.name, "row": len(index)})
     features = numpy.stack(rows).astype(numpy.float32).reshape(len(rows), 2, -1)
     numpy.save(out, features)
     head = {

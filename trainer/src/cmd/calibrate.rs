@@ -9,7 +9,7 @@ use limen_models::manifest::{Mirror, OperatingPoint};
 use crate::cmd::eval::Common;
 use crate::dataset::identities;
 use crate::evaluate::calibrate::Scores;
-use crate::evaluate::extract::{Cut, extract};
+use crate::evaluate::extract::{Way, extract};
 use crate::evaluate::lfw::Fusion;
 
 /// Arguments of the command.
@@ -54,7 +54,7 @@ pub fn run(args: &Calibrate) -> Result<()> {
             paths.push(path);
         }
     }
-    let outcomes = extract(&pipeline, &Cut::Detected, &paths, args.common.workers)?;
+    let outcomes = extract(&Way::Detected(&pipeline), &paths, args.common.workers)?;
     let vectors: Vec<(usize, Vec<f32>)> = labels
         .into_iter()
         .zip(&outcomes)

@@ -6,12 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use limen_models::align::Aligner;
-use limen_models::manifest::Mirror;
+use limen_models::embed::Embedder;
+use limen_models::manifest::{Manifest, Mirror};
 
 use crate::cmd::eval::Common;
 use crate::dataset::identities;
 use crate::evaluate::ensemble::Patch;
-use crate::evaluate::extract::{Cut, extract};
+use crate::evaluate::extract::{Way, extract};
 use crate::evaluate::store::{Store, header};
 
 /// Arguments of the command.
@@ -79,29 +80,28 @@ pub fn pictures(root: &Path, per_identity: usize, most: usize) -> Result<Vec<Pic
 /// # Errors
 /// When the model cannot be loaded or run; a picture without a face is no error.
 pub fn features(common: &Common, how: How, root: &Path, pictures: Vec<Picture>) -> Result<Store> {
-    let (manifest, pipeline) = common.load()?;
-    let selection = manifest.select(common.embedder.as_deref())?;
-    let entry = selection.embedder;
-    let (width, height) = (entry.input.width, entry.input.height);
-    let (mut model, cut) = (
-        selection.model_id(),
-        match how {
-            How { aligned: true, .. } => Cut::Aligned(width, height),
-            How { patch: Some(patch), .. } => {
-                let alignment = entry.alignment.context("the model has no alignment section")?;
-                Cut::Patch(Aligner::new(width, height, patch.template(alignment.template(), width, height)))
-            }
-            How { .. } => Cut::Detected,
-        },
-    );
-    // Another cut is another way from picture to feature.
-    match (how.aligned, how.patch) {
-        (true, _) => model.push_str("#aligned"),
-        (_, Some(patch)) => model.push_str(&format!("#patch={patch}")),
-        _ => {}
-    }
     let paths: Vec<PathBuf> = pictures.iter().map(|(p, _)| root.join(p)).collect();
-    let outcomes = extract(&pipeline, &cut, &paths, common.workers)?;
+    let manifest = Manifest::load(&common.models)?;
+    let entry = manifest.embedder(common.embedder.as_deref())?;
+    let (width, height) = (entry.input.width, entry.input.height);
+    // Another cut is another way from picture to feature.
+    let (model, outcomes) = if how.aligned {
+        let model = format!("{}@{}#aligned", entry.id, entry.sha256.get(..12).unwrap_or_default());
+        let embedder = Embedder::of(&manifest, entry, &model)?;
+        (model, extract(&Way::Aligned(&embedder, width, height), &paths, common.workers)?)
+    } else {
+        let (_, pipeline) = common.load()?;
+        let model = manifest.select(common.embedder.as_deref())?.model_id();
+        match how.patch {
+            Some(patch) => {
+                let alignment = entry.alignment.context("the model has no alignment section")?;
+                let template = patch.template(alignment.template(), width, height);
+                let way = Way::Patch(&pipeline, Aligner::new(width, height, template));
+                (format!("{model}#patch={patch}"), extract(&way, &paths, common.workers)?)
+            }
+            None => (model, extract(&Way::Detected(&pipeline), &paths, common.workers)?),
+        }
+    };
     let (mirror, length) = entry.embedding.map_or((Mirror::None, 0), |e| (e.mirror, e.length));
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     Store::new(header(model, mirror, length, root), pictures, outcomes)

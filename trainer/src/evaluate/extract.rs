@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use limen_models::align::{AlignedFace, Aligner};
+use limen_models::embed::Embedder;
 use limen_models::error::ModelError;
 use limen_models::geometry::{Detection, Point};
 use limen_models::image::RgbImage;
@@ -47,15 +48,24 @@ impl Outcome {
     }
 }
 
-/// How a picture becomes the crop that the network takes.
-#[derive(Debug, Clone)]
-pub enum Cut {
+/// How a picture becomes a feature.
+#[derive(Debug)]
+pub enum Way<'a> {
     /// Detection, then alignment to the model's template.
-    Detected,
+    Detected(&'a Pipeline),
     /// Detection, then alignment to a template of one's own (a patch).
-    Patch(Aligner),
+    Patch(&'a Pipeline, Aligner),
     /// The picture is a crop already: of this width and height (px) as it is, larger its middle without scaling.
-    Aligned(usize, usize),
+    Aligned(&'a Embedder, usize, usize),
+}
+
+impl Way<'_> {
+    fn embedder(&self) -> &Embedder {
+        match self {
+            Self::Detected(pipeline) | Self::Patch(pipeline, _) => pipeline.embedder(),
+            Self::Aligned(embedder, ..) => embedder,
+        }
+    }
 }
 
 /// The face whose middle is nearest to the picture's middle (SphereFace `face_detect_demo.m` L73-79).
@@ -66,30 +76,33 @@ pub fn central_face(image: &RgbImage, faces: &[Detection]) -> Option<Detection> 
 }
 
 /// The central face of one picture as a raw feature.
-pub fn extract_one(pipeline: &Pipeline, cut: &Cut, path: &Path) -> Result<Outcome, ModelError> {
+pub fn extract_one(way: &Way<'_>, path: &Path) -> Result<Outcome, ModelError> {
     let failed = |why: &str| Ok(Outcome::Failed(format!("{}: {why}", path.display())));
     let image = match photo::decode_file(path) {
         Ok(image) => image,
         Err(e) => return Ok(Outcome::Failed(e.to_string())),
     };
-    let (aligned, face) = if let Cut::Aligned(width, height) = *cut {
-        let Some(crop) = middle(&image, width, height) else {
-            let (w, h) = (image.width(), image.height());
-            return failed(&format!("{w}x{h} px, an aligned face has at least {width}x{height}"));
-        };
-        (AlignedFace { crop, residual_px: 0.0, outside: 0.0 }, None)
-    } else {
-        let faces = pipeline.detect(image.view())?;
-        let Some(face) = central_face(&image, &faces) else { return failed("no face found") };
-        let aligned = match cut {
-            Cut::Patch(aligner) => aligner.align(image.view(), &face.landmarks).ok(),
-            _ => pipeline.align(image.view(), &face),
-        };
-        let Some(aligned) = aligned else { return failed("the landmarks fit no upright face") };
-        (aligned, Some(face))
+    let (aligned, face) = match way {
+        Way::Aligned(_, width, height) => {
+            let Some(crop) = middle(&image, *width, *height) else {
+                let (w, h) = (image.width(), image.height());
+                return failed(&format!("{w}x{h} px, an aligned face has at least {width}x{height}"));
+            };
+            (AlignedFace { crop, residual_px: 0.0, outside: 0.0 }, None)
+        }
+        Way::Detected(pipeline) | Way::Patch(pipeline, _) => {
+            let faces = pipeline.detect(image.view())?;
+            let Some(face) = central_face(&image, &faces) else { return failed("no face found") };
+            let aligned = match way {
+                Way::Patch(_, aligner) => aligner.align(image.view(), &face.landmarks).ok(),
+                _ => pipeline.align(image.view(), &face),
+            };
+            let Some(aligned) = aligned else { return failed("the landmarks fit no upright face") };
+            (aligned, Some(face))
+        }
     };
-    let plain = pipeline.embedder().raw(&aligned, false)?;
-    let mirrored = pipeline.embedder().raw(&aligned, true)?;
+    let plain = way.embedder().raw(&aligned, false)?;
+    let mirrored = way.embedder().raw(&aligned, true)?;
     Ok(Outcome::Found { feature: Feature { plain, mirrored }, face })
 }
 
@@ -101,11 +114,11 @@ pub fn middle(image: &RgbImage, width: usize, height: usize) -> Option<RgbImage>
 }
 
 /// All `paths` on `workers` threads with a progress bar on stderr; results in the order of `paths`.
-pub fn extract(pipeline: &Pipeline, cut: &Cut, paths: &[PathBuf], workers: usize) -> Result<Vec<Outcome>> {
+pub fn extract(way: &Way<'_>, paths: &[PathBuf], workers: usize) -> Result<Vec<Outcome>> {
     let bar = progress(paths.len() as u64, "faces");
     let beat = Beat::default();
     let done = parallel::map(paths.len(), workers, |i| {
-        let outcome = extract_one(pipeline, cut, &paths[i])?;
+        let outcome = extract_one(way, &paths[i])?;
         bar.inc(1);
         beat.beat(&bar);
         Ok(outcome)

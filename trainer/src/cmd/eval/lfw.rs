@@ -40,9 +40,11 @@ pub fn run(args: &Lfw) -> Result<()> {
     let identity = |p: &Path| p.parent().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default();
     let wanted = names.iter().map(|p| (p.to_path_buf(), identity(p))).collect();
     let store = args.source.store(Wanted::These(wanted))?;
-    let places: HashMap<&Path, usize> =
-        store.entries.iter().enumerate().map(|(i, e)| (e.path.as_path(), i)).collect();
-    let unknown = names.iter().filter(|n| !places.contains_key(*n)).count();
+    // Aligned crops may be kept as other files than the list's .jpg.
+    let stem = |p: &Path| p.with_extension("");
+    let places: HashMap<PathBuf, usize> =
+        store.entries.iter().enumerate().map(|(i, e)| (stem(&e.path), i)).collect();
+    let unknown = names.iter().filter(|n| !places.contains_key(&stem(n))).count();
     ensure!(
         unknown < names.len(),
         "{}: none of the pairs' pictures is among the features; extract from the folder that holds NAME/NAME_0001.jpg",
@@ -50,7 +52,7 @@ pub fn run(args: &Lfw) -> Result<()> {
     );
     let mut failed = 0;
     for name in &names {
-        let entry = places.get(name).and_then(|i| store.entries.get(*i));
+        let entry = places.get(&stem(name)).and_then(|i| store.entries.get(*i));
         if entry.is_none_or(|e| e.row.is_none()) {
             failed += 1;
             if args.list_failures {
@@ -61,8 +63,8 @@ pub fn run(args: &Lfw) -> Result<()> {
     }
     let results = [Fusion::Single, Fusion::Concat, Fusion::Sum].map(|fusion| {
         let vectors: HashMap<&Path, Vec<f32>> =
-            places.iter().filter_map(|(p, i)| Some((*p, store.vector(*i, fusion)?))).collect();
-        (fusion, ten_fold(&pairs, |p| vectors.get(p).map(Vec::as_slice)))
+            places.iter().filter_map(|(p, i)| Some((p.as_path(), store.vector(*i, fusion)?))).collect();
+        (fusion, ten_fold(&pairs, |p| vectors.get(stem(p).as_path()).map(Vec::as_slice)))
     });
     let missing: usize = results[0].1.iter().map(|f| f.missing).sum();
     crate::say!(
