@@ -83,7 +83,7 @@ fn each_bad_field_is_named() {
     bad("alignment", &|m| m.alignment = None);
     bad("alignment.points", &|m| m.alignment.as_mut().unwrap().points[0] = [500.0, 1.0]);
     bad("embedding", &|m| m.embedding = None);
-    bad("embedding.length", &|m| m.embedding.as_mut().unwrap().length = 3);
+    bad("embedding.length", &|m| m.embedding.as_mut().unwrap().length = 1);
     bad("operating_points", &|m| m.operating_points[0].fmr = 2.0);
     let mut p = full().models[0].clone();
     p.input.width = 13;

@@ -43,7 +43,7 @@ pub fn judge(bbox: &BBox, faces: &[Detection], sure: f32) -> Option<(Kind, Optio
     match most {
         m if m < NONE_BELOW => Some((Kind::Negative, None)),
         m if m >= FACE_FROM && certain => Some((Kind::Positive, Some(face))),
-        m if m >= PART_FROM && m < FACE_FROM && certain => Some((Kind::Part, Some(face))),
+        m if (PART_FROM..FACE_FROM).contains(&m) && certain => Some((Kind::Part, Some(face))),
         _ => None,
     }
 }
