@@ -113,6 +113,12 @@ fn lfw_is_the_same_from_features_and_from_pictures() {
         .exits(0);
     assert_eq!(stored.stdout, made.stdout);
     assert_eq!(result(&site, "a.json")["figures"]["lfw-concat"], 1.0);
+    // The same pictures under other endings than the list's are the same pictures.
+    let renamed = site.read("faces.jsonl").replace("_0001.jpg", "_0001.png");
+    site.write("other.jsonl", renamed);
+    std::fs::copy(site.path("faces.npy"), site.path("other.npy")).unwrap();
+    let other = site.train("eval lfw --features other.npy --pairs pairs.txt").exits(0);
+    assert_eq!(other.stdout, stored.stdout);
     let spread = site.train("eval seeds a.json b.json").exits(0);
     assert!(spread.stdout.contains("lfw-concat     2   1.00000    0.00000"), "{}", spread.stdout);
 
@@ -129,6 +135,22 @@ fn crops_need_no_detection_and_patches_are_other_models() {
     std::fs::rename(site.path("crops/00000-face0.png"), site.path("aligned/somebody/1.png")).unwrap();
     site.train("extract --models models --images aligned --aligned --out aligned.npy").exits(0);
     let index = site.read("aligned.jsonl");
+    // A folder with the embedder alone will do.
+    let manifest = site.read("models/manifest.toml");
+    let (head, entries) = manifest.split_once("[[model]]").unwrap();
+    let embedder = entries.split("[[model]]").find(|e| e.contains("kind = \"embedder\"")).unwrap();
+    let file = embedder.split("file = \"").nth(1).unwrap().split('"').next().unwrap();
+    std::fs::create_dir(site.path("alone")).unwrap();
+    std::fs::copy(site.path(&format!("models/{file}")), site.path(&format!("alone/{file}"))).unwrap();
+    site.write("alone/manifest.toml", format!("{head}[[model]]{embedder}"));
+    site.train("extract --models alone --images aligned --aligned --out alone.npy").exits(0);
+    assert_eq!(
+        std::fs::read(site.path("alone.npy")).unwrap(),
+        std::fs::read(site.path("aligned.npy")).unwrap()
+    );
+    site.train("extract --models alone --images faces --out alone.npy")
+        .exits(1)
+        .says(&["no model of kind \"mtcnn-p\""]);
     assert!(index.contains("#aligned") && !index.contains("landmarks"), "{index}");
     site.train("extract --models models --images faces --detector door --identities 2 --patch 1.3,0,-5 --out patch.npy").exits(0);
     let index = site.read("patch.jsonl");
