@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use limen_models::align::AlignedFace;
-use limen_models::manifest::Mirror;
+use limen_models::geometry::{BBox, Detection, Landmarks, Point};
+use limen_models::manifest::{Mirror, ModelEntry};
 use limen_models::pipeline::Pipeline;
 use serde_json::json;
 
 use crate::cmd::check::write;
 use crate::cmd::data::{Without, tell};
 use crate::cmd::eval::Common;
-use crate::dataset::crop::{Crops, cut};
+use crate::dataset::crop::{Crops, HEIGHT, WIDTH, cut};
 use crate::dataset::decode;
 use crate::dataset::index::Index;
 use crate::dataset::parallel::{self, Progress};
@@ -73,14 +74,14 @@ pub fn run(args: &Overlap) -> Result<()> {
     let threshold = args.threshold.or(strictest.map(|p| p.threshold)).with_context(|| {
         format!("{}: the model has no threshold; give --threshold SCORE", manifest.path().display())
     })?;
-    let fusion = Fusion::from(selection.embedder.embedding.map_or(Mirror::None, |e| e.mirror));
+    let embedder = selection.embedder;
     let (index_a, unseen) = Index::open(a)?.without(&args.without.exclusions()?)?;
     tell(&unseen);
     let index_b = Index::open(std::slice::from_ref(b))?;
     let same = index_a.digest() == index_b.digest();
-    let embedded_a = embed(args, a, index_a, &pipeline, fusion)?;
+    let embedded_a = embed(args, a, index_a, &pipeline, embedder)?;
     let embedded_b =
-        if same { None } else { Some(embed(args, std::slice::from_ref(b), index_b, &pipeline, fusion)?) };
+        if same { None } else { Some(embed(args, std::slice::from_ref(b), index_b, &pipeline, embedder)?) };
     let embedded_b = embedded_b.as_ref().unwrap_or(&embedded_a);
     let matches = best_matches(&embedded_a.people, &embedded_b.people, args.by, same);
     let mut found: Vec<(usize, Match)> =
@@ -140,15 +141,17 @@ fn quantiles(scores: &[f32]) -> Vec<(f64, f32)> {
     [0.5, 0.9, 0.99, 0.999, 1.0].into_iter().filter_map(at).collect()
 }
 
-/// Vectors of at most `per_identity` pictures of each identity. Aligned crops are cut, photographs go through the
-/// detector.
+/// Vectors of at most `per_identity` pictures of each identity. Aligned crops are cut, or aligned anew for an embedder of
+/// another crop; photographs go through the detector.
 fn embed(
     args: &Overlap,
     paths: &[PathBuf],
     index: Index,
     pipeline: &Pipeline,
-    fusion: Fusion,
+    embedder: &ModelEntry,
 ) -> Result<Embedded> {
+    let fusion = Fusion::from(embedder.embedding.map_or(Mirror::None, |e| e.mirror));
+    let size = (embedder.input.width, embedder.input.height);
     let crops = described(paths)?;
     let mut chosen = Vec::new();
     for range in index.ranges() {
@@ -163,11 +166,16 @@ fn embed(
         };
         let crops = crops.clone().or_else(|| Crops::of_size(image.width(), image.height()));
         let aligned = match crops {
-            Some(crops) => cut(&image, crops.margin, crops.margin).map(|crop| AlignedFace {
-                crop,
-                residual_px: 0.0,
-                outside: 0.0,
-            }),
+            Some(crops) if size == (WIDTH, HEIGHT) => {
+                let crop = cut(&image, crops.margin, crops.margin);
+                crop.map(|crop| AlignedFace { crop, residual_px: 0.0, outside: 0.0 })
+            }
+            // In a stored crop every face's landmarks lie on the template.
+            Some(crops) => {
+                let landmarks = Landmarks(crops.template.map(|[x, y]| Point::new(x, y)));
+                let face = Detection { bbox: BBox::default(), landmarks, confidence: 1.0 };
+                pipeline.align(image.view(), &face)
+            }
             None => central_face(&image, &pipeline.detect(image.view())?)
                 .and_then(|face| pipeline.align(image.view(), &face)),
         };
