@@ -1,5 +1,6 @@
 //! `limen-train detector`: teach a face detector, from labels to a measured cascade.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use crate::cmd::train::stop_flag;
 use crate::dataset::parallel::{self, Progress};
 use crate::dataset::pictures;
 use crate::detector::config::{Config, FILE_NAME};
-use crate::detector::measure::{Measured, measure};
+use crate::detector::measure::{Measured, apart, measure};
 use crate::detector::pictures::{Pictures, labels};
 use crate::detector::run;
 use crate::device::{self, Backend};
@@ -127,7 +128,10 @@ fn cascade(models: &Path) -> Result<Mtcnn> {
 fn label(args: &LabelArgs) -> Result<()> {
     let detector = cascade(&args.models)?;
     let settings = args.detector.settings();
-    let second = args.agree.as_deref().map(labels).transpose()?;
+    let second: Option<HashMap<PathBuf, Vec<Detection>>> = match &args.agree {
+        Some(path) => Some(labels(path)?.into_iter().map(|l| (l.file, l.faces)).collect()),
+        None => None,
+    };
     let all = pictures(&args.images)?;
     let step = all.len().div_ceil(args.most.max(1)).max(1);
     let chosen: Vec<PathBuf> = all.into_iter().step_by(step).collect();
@@ -142,8 +146,7 @@ fn label(args: &LabelArgs) -> Result<()> {
         let mut faces = detector.detect(image.view(), &settings)?;
         let found = faces.len();
         if let Some(second) = &second {
-            let other = second.iter().find(|l| l.file == *path);
-            doubt(&mut faces, other.map_or(&[], |l| &l.faces));
+            doubt(&mut faces, second.get(path).map_or(&[], Vec::as_slice));
         }
         let kept = faces.iter().filter(|f| f.confidence > DOUBTFUL).count();
         let line = json!({ "file": path, "width": image.width(), "height": image.height(), "faces": faces });
@@ -172,11 +175,8 @@ const APART_MOST: f32 = 0.15;
 /// Takes the confidence from the `faces` that are not in `others` too.
 fn doubt(faces: &mut [Detection], others: &[Detection]) {
     for face in faces {
-        let eyes = face.landmarks.eye_distance().max(1.0);
         let near = |other: &Detection| {
-            let (a, b) = (&face.landmarks.0, &other.landmarks.0);
-            let apart = a.iter().zip(b).map(|(a, b)| a.distance(*b)).sum::<f32>() / 5.0;
-            face.bbox.iou(&other.bbox) >= SAME_FROM && apart <= APART_MOST * eyes
+            face.bbox.iou(&other.bbox) >= SAME_FROM && apart(&other.landmarks, &face.landmarks) <= APART_MOST
         };
         if !others.iter().any(near) {
             face.confidence = DOUBTFUL;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use limen_models::align::AlignedFace;
-use limen_models::geometry::{BBox, Detection, Landmarks, Point};
+use limen_models::geometry::{BBox, Detection};
 use limen_models::manifest::{Mirror, ModelEntry};
 use limen_models::pipeline::Pipeline;
 use serde_json::json;
@@ -170,10 +170,8 @@ fn embed(
                 let crop = cut(&image, crops.margin, crops.margin);
                 crop.map(|crop| AlignedFace { crop, residual_px: 0.0, outside: 0.0 })
             }
-            // In a stored crop every face's landmarks lie on the template.
             Some(crops) => {
-                let landmarks = Landmarks(crops.template.map(|[x, y]| Point::new(x, y)));
-                let face = Detection { bbox: BBox::default(), landmarks, confidence: 1.0 };
+                let face = Detection { bbox: BBox::default(), landmarks: crops.landmarks(), confidence: 1.0 };
                 pipeline.align(image.view(), &face)
             }
             None => central_face(&image, &pipeline.detect(image.view())?)

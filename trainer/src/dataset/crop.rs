@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use limen_models::align::Aligner;
-use limen_models::geometry::Point;
+use limen_models::geometry::{Landmarks, Point};
 use limen_models::image::RgbImage;
 use limen_models::manifest::Alignment;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,11 @@ pub struct Made {
 }
 
 impl Crops {
+    /// Where the landmarks of every face in a stored crop lie: on the template.
+    pub fn landmarks(&self) -> Landmarks {
+        Landmarks(self.template.map(|[x, y]| Point::new(x, y)))
+    }
+
     /// Crops of the SphereFace template with `margin` px around them.
     pub fn with_margin(margin: usize) -> Self {
         let shift = margin as f32;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use limen_models::detect::mtcnn::{Mtcnn, Settings};
-use limen_models::geometry::Detection;
+use limen_models::geometry::{Detection, Landmarks};
 
 use super::pictures::Picture;
 use crate::dataset::parallel::{self, Progress};
@@ -84,6 +84,12 @@ pub fn measure(
     Ok(out)
 }
 
+/// Mean distance of the five landmarks of `a` from those of `b`, as a share of `b`'s eye distance.
+pub fn apart(a: &Landmarks, b: &Landmarks) -> f32 {
+    let mean = a.0.iter().zip(&b.0).map(|(a, b)| a.distance(*b)).sum::<f32>() / 5.0;
+    mean / b.eye_distance().max(1.0)
+}
+
 /// What each detection (best first) is, and the landmark errors of those that are faces. Every labelled face is found
 /// once; a second detection of it is a mistake.
 fn compare(detections: &[Detection], labels: &[Detection], sure: f32) -> (Vec<(f32, bool)>, Vec<f32>) {
@@ -97,9 +103,7 @@ fn compare(detections: &[Detection], labels: &[Detection], sure: f32) -> (Vec<(f
             Some((i, _)) if !taken[i] => {
                 taken[i] = true;
                 answers.push((d.confidence, true));
-                let (a, b) = (&d.landmarks.0, &labels[i].landmarks.0);
-                let mean = a.iter().zip(b).map(|(a, b)| a.distance(*b)).sum::<f32>() / 5.0;
-                errors.push(mean / labels[i].landmarks.eye_distance().max(1.0));
+                errors.push(apart(&d.landmarks, &labels[i].landmarks));
             }
             _ => answers.push((d.confidence, false)),
         }
@@ -110,7 +114,7 @@ fn compare(detections: &[Detection], labels: &[Detection], sure: f32) -> (Vec<(f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use limen_models::geometry::{BBox, Landmarks, Point};
+    use limen_models::geometry::{BBox, Point};
 
     fn face(x: f32, confidence: f32) -> Detection {
         let points = [(10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0)];

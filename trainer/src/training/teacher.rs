@@ -12,7 +12,6 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, bail, ensure};
 use limen_gallery_db::score::unit;
 use limen_models::align::Aligner;
-use limen_models::geometry::{Landmarks, Point};
 use limen_models::image::RgbImage;
 use limen_models::manifest::{Manifest, ModelEntry, sha256_hex};
 use limen_models::resample::planes;
@@ -94,8 +93,7 @@ fn ask(
     let net = Session::load(manifest, entry, &["embedding"])?;
     let aligner = Aligner::for_embedder(entry)
         .with_context(|| format!("teacher {:?} has no alignment template", entry.id))?;
-    // In a stored crop every face's landmarks lie on the set's template.
-    let landmarks = Landmarks(set.crops().template.map(|[x, y]| Point::new(x, y)));
+    let landmarks = set.crops().landmarks();
     let progress = Progress::new(missing.len() as u64, "lessons");
     let (w, h, length) = (entry.input.width, entry.input.height, cache.length);
     let cache = Mutex::new(cache);
