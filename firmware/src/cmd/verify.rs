@@ -75,14 +75,12 @@ pub fn run(args: &Verify) -> Result<Exit> {
             })
         );
     } else {
-        let word =
-            if yes { "is".to_owned() } else { format!("not accepted as ({})", reason.unwrap_or("no")) };
-        crate::say!(
-            "{}: {word} {} (score {score}, threshold {:.4})",
-            shown(&args.photo),
-            args.id,
-            policy.threshold
-        );
+        let verdict = if yes {
+            format!("is {}", args.id)
+        } else {
+            format!("not accepted as {}: {}", args.id, reason.unwrap_or("undecided"))
+        };
+        crate::say!("{}: {verdict} (score {score}, threshold {:.4})", shown(&args.photo), policy.threshold);
     }
     Ok(if yes { Exit::Yes } else { Exit::No })
 }

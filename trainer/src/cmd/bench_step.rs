@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use rand::RngExt;
@@ -63,10 +63,10 @@ pub struct BenchStep {
     /// Steps of each kind; the first is not counted
     #[arg(long, default_value_t = 6)]
     steps: u64,
-    /// Kernels
-    #[arg(long, value_enum, default_value = "both")]
-    kernels: Choice,
-    /// Where it computes; on a card there are burn's kernels alone
+    /// Kernels; where nothing is said both on the CPU, and on a card burn's, which are alone there
+    #[arg(long, value_enum)]
+    kernels: Option<Choice>,
+    /// Where it computes
     #[arg(long, value_enum, default_value = "cpu")]
     device: Backend,
     /// In what numbers the layers compute
@@ -132,6 +132,14 @@ impl Racer {
 pub fn run(args: &BenchStep) -> Result<()> {
     ensure!(args.batch > 0, "--batch: at least one picture");
     ensure!(args.steps > 1, "--steps: at least two, the first is not counted");
+    let kinds: &[Kernels] = match (args.kernels, args.device) {
+        (Some(Choice::Burn), _) | (None, Backend::Cuda) => &[Kernels::Burn],
+        (Some(_), Backend::Cuda) => {
+            bail!("--kernels: ours are for the CPU; on a card there are burn's alone")
+        }
+        (Some(Choice::Ours), Backend::Cpu) => &[Kernels::Ours],
+        (None | Some(Choice::Both), Backend::Cpu) => &[Kernels::Ours, Kernels::Burn],
+    };
     let device = device::open(args.device)?;
     let mut config = Config::parse(&format!(
         "[data]\npaths = [\"none\"]\n[network]\n{}\n[head]\nkind = \"a-softmax\"\n[schedule]\nbatch = {}\nlr = 0.01\n",
@@ -139,12 +147,6 @@ pub fn run(args: &BenchStep) -> Result<()> {
         args.batch
     ))?;
     config.output.precision = args.precision;
-    let kinds: &[Kernels] = match args.kernels {
-        _ if args.device == Backend::Cuda => &[Kernels::Burn],
-        Choice::Ours => &[Kernels::Ours],
-        Choice::Burn => &[Kernels::Burn],
-        Choice::Both => &[Kernels::Ours, Kernels::Burn],
-    };
     let mut rng = stream(config.seed, "bench");
     let batch = Batch {
         first: 0,
