@@ -1,27 +1,32 @@
 //! `limen-train export`: a run's network as ONNX with its manifest entry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use limen_models::manifest::{
-    Alignment, EmbeddingSpec, FILE_NAME as MANIFEST, Input, Kind, Manifest, Mirror, ModelEntry, sha256_hex,
+    Alignment, Colour, EmbeddingSpec, FILE_NAME as MANIFEST, Input, Kind, Manifest, Mirror, ModelEntry,
+    sha256_hex,
 };
 use limen_models::session::Session;
 
-use crate::config::{Config, FILE_NAME};
+use crate::config::{Config, FILE_NAME, Start};
 use crate::dataset::crop::{HEIGHT, WIDTH};
 use crate::device::{Backend, open};
 use crate::export::onnx;
+use crate::graph::Network;
 use crate::graph::fold::fold_batch_norm;
 use crate::training::{checkpoint, pupil};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Folder of a run, or one of its checkpoints
+    /// Folder of a run, or one of its checkpoints; with --weights a run's configuration
     #[arg(value_name = "RUN")]
     run: PathBuf,
+    /// Weights (safetensors) of the network that the configuration describes
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Model folder; made if missing, its manifest is added to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -35,17 +40,7 @@ pub struct Export {
 
 /// Runs the command.
 pub fn run(args: &Export) -> Result<()> {
-    let (run, checkpoint) = if args.run.is_dir() {
-        let newest = checkpoint::newest(&args.run)?
-            .with_context(|| format!("{}: no checkpoint there", args.run.display()))?;
-        (args.run.clone(), newest)
-    } else {
-        let run = args.run.parent().and_then(|p| p.parent()).map(PathBuf::from).unwrap_or_default();
-        (run, checkpoint::load(&args.run)?)
-    };
-    let config = Config::load(&run.join(FILE_NAME))?;
-    let step = checkpoint.state.step;
-    let network = pupil::network_of(&config, checkpoint, &open(Backend::Cpu)?)?;
+    let (network, colour, source) = trained(&args.run, args.weights.as_deref())?;
     let mut network = fold_batch_norm(&network)?;
     let id = args.id.clone().unwrap_or_else(|| network.name.clone());
     network.name.clone_from(&id);
@@ -69,8 +64,8 @@ pub fn run(args: &Export) -> Result<()> {
         file: format!("{id}.onnx"),
         sha256: sha256_hex(&bytes),
         licence: args.licence.clone(),
-        source: format!("limen-train, {} steps, seed {}", step, config.seed),
-        input: Input::sphereface(WIDTH, HEIGHT, config.data.colour),
+        source,
+        input: Input::sphereface(WIDTH, HEIGHT, colour),
         alignment: Some(Alignment::SPHEREFACE_112X96),
         embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
         operating_points: Vec::new(),
@@ -85,4 +80,25 @@ pub fn run(args: &Export) -> Result<()> {
     );
     eprintln!("thresholds: run `limen-train calibrate` on people that it has not seen");
     Ok(())
+}
+
+/// The network that `run`, and `weights` where given, name, the order of its colours, and where it comes from.
+fn trained(run: &Path, weights: Option<&Path>) -> Result<(Network, Colour, String)> {
+    let device = open(Backend::Cpu)?;
+    if let Some(weights) = weights {
+        let mut config = Config::load(run)?;
+        let source = format!("limen-train, {}", weights.file_name().unwrap_or_default().display());
+        config.start = Some(Start::Weights(weights.to_owned()));
+        return Ok((pupil::network_at_start(&config, &device)?, config.data.colour, source));
+    }
+    let (folder, checkpoint) = if run.is_dir() {
+        let newest =
+            checkpoint::newest(run)?.with_context(|| format!("{}: no checkpoint there", run.display()))?;
+        (run.to_owned(), newest)
+    } else {
+        (run.parent().and_then(|p| p.parent()).map(PathBuf::from).unwrap_or_default(), checkpoint::load(run)?)
+    };
+    let config = Config::load(&folder.join(FILE_NAME))?;
+    let source = format!("limen-train, {} steps, seed {}", checkpoint.state.step, config.seed);
+    Ok((pupil::network_of(&config, checkpoint, &device)?, config.data.colour, source))
 }

@@ -360,6 +360,14 @@ pub fn network_of(config: &Config, mut checkpoint: Checkpoint, device: &Device) 
     pupil.net.to_network()
 }
 
+/// The network that a run of `config` begins with.
+///
+/// # Errors
+/// When what `start` names cannot be read or is of another network.
+pub fn network_at_start(config: &Config, device: &Device) -> Result<Network> {
+    Pupil::new(config, 1, None, device)?.net.to_network()
+}
+
 fn add_loss(loss: Option<Tensor<1>>, apart: Tensor<1>, teacher: &Teacher) -> Option<Tensor<1>> {
     if teacher.weight == 0.0 {
         return loss;
