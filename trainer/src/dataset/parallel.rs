@@ -1,13 +1,14 @@
 //! The same work for many things on several threads, with a bar or lines in a log; answers in the things' order.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::ProgressBar;
 
 use crate::evaluate::extract::progress;
+use crate::evaluate::parallel;
 
 /// How often a line is written where standard error is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(60);
@@ -62,46 +63,19 @@ impl Progress {
     }
 }
 
-/// `work(i)` for every i below `n` on `workers` threads; the answers stand in order of i. The first error ends it.
+/// `work(i)` for every i below `n` on `workers` threads, told to `progress`; the answers stand in order of i.
+///
+/// # Errors
+/// The first error of `work` that is met; it ends the work.
 pub fn map<T: Send>(
     n: usize,
     workers: usize,
     progress: &Progress,
     work: impl Fn(usize) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let run = || -> Result<Vec<(usize, T)>> {
-        let mut mine = Vec::new();
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= n {
-                return Ok(mine);
-            }
-            match work(i) {
-                Ok(answer) => mine.push((i, answer)),
-                Err(e) => {
-                    // The others find nothing more to do.
-                    next.store(n, Ordering::Relaxed);
-                    return Err(e);
-                }
-            }
-            progress.tick();
-        }
-    };
-    let mut all = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(run)).collect();
-        let mut all = Vec::with_capacity(n);
-        for handle in handles {
-            match handle.join() {
-                Ok(part) => all.extend(part?),
-                Err(_) => bail!("a worker thread died; this is a fault of limen-train"),
-            }
-        }
-        Ok(all)
-    })?;
+    let all = parallel::map(n, workers, |i| work(i).inspect(|_| progress.tick()))?;
     progress.finish();
-    all.sort_by_key(|(i, _)| *i);
-    Ok(all.into_iter().map(|(_, answer)| answer).collect())
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -114,16 +88,5 @@ mod tests {
             let got = map(100, workers, &Progress::new(100, "things"), |i| Ok(i * i)).unwrap();
             assert_eq!(got, (0..100).map(|i| i * i).collect::<Vec<_>>());
         }
-    }
-
-    #[test]
-    fn an_error_ends_the_work() {
-        let count = AtomicUsize::new(0);
-        let result = map(1_000_000, 2, &Progress::new(1, "things"), |i| {
-            count.fetch_add(1, Ordering::Relaxed);
-            if i == 10 { bail!("number ten") } else { Ok(()) }
-        });
-        assert_eq!(result.unwrap_err().to_string(), "number ten");
-        assert!(count.load(Ordering::Relaxed) < 1_000_000);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
@@ -19,7 +19,7 @@ use super::show::Batch;
 use super::windows::Kind;
 use crate::backbone::init::stream;
 use crate::engine::{Mode, Precision, Trainable};
-use crate::graph::{self, Network};
+use crate::graph::Network;
 use crate::training::checkpoint::{self, State};
 use crate::training::schedule::Schedule;
 use crate::training::solver::{Solver, clip};
@@ -167,12 +167,7 @@ fn step(
 }
 
 fn keep(net: &Trainable, solver: &Solver, name: &str, folder: &Path, step: u64) -> Result<()> {
-    let mut tensors = Vec::new();
-    for (param, velocity) in net.params().iter().zip(&solver.velocity) {
-        let tensor = |values: Vec<f32>| graph::Tensor::new(param.shape.clone(), values).context("a shape");
-        tensors.push((format!("param/{}", param.name), tensor(param.values()?)?));
-        tensors.push((format!("velocity/{}", param.name), tensor(crate::engine::param::read(velocity)?)?));
-    }
+    let tensors = solver.tensors(net.params().iter())?;
     checkpoint::save(folder, &State::new(step, name, 2, "", 0), &tensors, 2)?;
     Ok(())
 }
@@ -192,12 +187,7 @@ fn resume(
         folder.display(),
         kept.state.network
     );
-    for (param, velocity) in net.params_mut().iter_mut().zip(&mut solver.velocity) {
-        let values = kept.take(&format!("param/{}", param.name), &param.shape)?;
-        param.value = crate::engine::param::flat(&values, device);
-        let values = kept.take(&format!("velocity/{}", param.name), &param.shape)?;
-        *velocity = crate::engine::param::flat(&values, device);
-    }
+    solver.load(net.params_mut().iter_mut(), &mut kept, device)?;
     Ok(kept.state.step)
 }
 

@@ -36,7 +36,7 @@ pub fn map<T: Send>(
         for handle in handles {
             match handle.join() {
                 Ok(part) => all.extend(part?),
-                Err(_) => bail!("a worker thread died"),
+                Err(_) => bail!("a worker thread died; this is a fault of limen-train"),
             }
         }
         Ok(all)
@@ -52,6 +52,7 @@ mod tests {
     #[test]
     fn results_keep_their_order_and_an_error_ends_it() {
         assert_eq!(map(100, 3, |i| Ok(i * i)).unwrap(), (0..100).map(|i| i * i).collect::<Vec<_>>());
+        assert_eq!(map(4, 0, Ok).unwrap(), [0, 1, 2, 3], "no workers are one");
         assert_eq!(map(0, 3, Ok).unwrap(), Vec::<usize>::new());
         let e = map(100, 3, |i| if i == 7 { bail!("seven") } else { Ok(i) }).unwrap_err();
         assert_eq!(e.to_string(), "seven");

@@ -289,18 +289,12 @@ impl Pupil {
     /// # Errors
     /// When the device fails.
     pub fn tensors(&self) -> Result<Vec<(String, graph::Tensor)>> {
-        let mut all = Vec::new();
-        let mut put = |name: String, shape: &[usize], value: &Tensor<1>| -> Result<()> {
-            all.push((name, graph::Tensor::new(shape, read(value)?)?));
-            Ok(())
-        };
-        for (param, velocity) in self.net.params().iter().chain(&self.outer).zip(&self.solver.velocity) {
-            put(format!("param/{}", param.name), &param.shape, &param.value)?;
-            put(format!("velocity/{}", param.name), &param.shape, velocity)?;
-        }
+        let mut all = self.solver.tensors(self.net.params().iter().chain(&self.outer))?;
         for s in self.net.statistics() {
-            put(format!("statistics/{}.mean", s.name), &s.mean.dims(), &s.mean)?;
-            put(format!("statistics/{}.variance", s.name), &s.variance.dims(), &s.variance)?;
+            for (what, value) in [("mean", &s.mean), ("variance", &s.variance)] {
+                let tensor = graph::Tensor::new(&value.dims(), read(value)?)?;
+                all.push((format!("statistics/{}.{what}", s.name), tensor));
+            }
         }
         Ok(all)
     }
@@ -311,12 +305,7 @@ impl Pupil {
     /// When it is of another network, by tensor.
     pub fn load(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
         let params = self.net.params_mut().iter_mut().chain(&mut self.outer);
-        for (param, velocity) in params.zip(&mut self.solver.velocity) {
-            let value = checkpoint.take(&format!("param/{}", param.name), &param.shape)?;
-            param.value = flat(&value, &self.device);
-            let value = checkpoint.take(&format!("velocity/{}", param.name), &param.shape)?;
-            *velocity = flat(&value, &self.device);
-        }
+        self.solver.load(params, checkpoint, &self.device)?;
         self.load_statistics(checkpoint)
     }
 

@@ -1,9 +1,13 @@
 //! Stochastic gradient descent with momentum and decay, as Caffe does it.
 
-use burn::tensor::Tensor;
+use anyhow::Result;
+use burn::tensor::{Device, Tensor};
 
 use crate::engine::Param;
+use crate::engine::param::{flat, read};
+use crate::graph;
 use crate::ops::{SgdRule, sgd_step};
+use crate::training::checkpoint::Checkpoint;
 use crate::training::schedule::{Rule, Schedule};
 
 /// Velocities, one a parameter.
@@ -13,7 +17,7 @@ pub struct Solver {
     decay: f64,
     rule: Rule,
     /// In the parameters' order, outside of autodiff.
-    pub velocity: Vec<Tensor<1>>,
+    velocity: Vec<Tensor<1>>,
 }
 
 impl Solver {
@@ -50,6 +54,43 @@ impl Solver {
             (param.value, *velocity) = sgd_step(weight, gradient.clone(), Some(old), &rule);
         }
     }
+
+    /// Every parameter and its velocity, under the names that a checkpoint holds them by.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn tensors<'a>(
+        &self,
+        params: impl Iterator<Item = &'a Param>,
+    ) -> Result<Vec<(String, graph::Tensor)>> {
+        let mut all = Vec::new();
+        for (param, velocity) in params.zip(&self.velocity) {
+            for (kind, values) in [("param", &param.value), ("velocity", velocity)] {
+                let tensor = graph::Tensor::new(param.shape.as_slice(), read(values)?)?;
+                all.push((format!("{kind}/{}", param.name), tensor));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Brings back what [`Solver::tensors`] gave.
+    ///
+    /// # Errors
+    /// When the checkpoint is of another network, by tensor.
+    pub fn load<'a>(
+        &mut self,
+        params: impl Iterator<Item = &'a mut Param>,
+        checkpoint: &mut Checkpoint,
+        device: &Device,
+    ) -> Result<()> {
+        for (param, velocity) in params.zip(&mut self.velocity) {
+            for (kind, values) in [("param", &mut param.value), ("velocity", velocity)] {
+                let kept = checkpoint.take(&format!("{kind}/{}", param.name), &param.shape)?;
+                *values = flat(&kept, device);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Scales all gradients down to the norm `most` where theirs is larger; their norm before it.
@@ -68,8 +109,6 @@ pub fn clip(gradients: &mut [Option<Tensor<1>>], most: Option<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::engine::Kind;
-    use crate::engine::param::{flat, read};
-    use burn::tensor::Device;
 
     /// Two steps from w = 1 with gradients 1 and 1, momentum 0.9, decay 0.1, rates 0.5 then 0.05, by hand.
     fn two_steps(rule: Rule, kind: Kind) -> f32 {
