@@ -7,7 +7,8 @@ use clap::Args;
 use limen_models::manifest::{Mirror, OperatingPoint};
 
 use crate::cmd::eval::Common;
-use crate::dataset::identities;
+use crate::dataset::split::held_out;
+use crate::dataset::{Identity, identities};
 use crate::evaluate::calibrate::Scores;
 use crate::evaluate::extract::{Way, extract};
 use crate::evaluate::lfw::Fusion;
@@ -26,6 +27,12 @@ pub struct Calibrate {
     /// Most identities taken, in name order
     #[arg(long, default_value_t = 1500)]
     identities: usize,
+    /// Only identities that a training run with this `data.held_out` has held out
+    #[arg(long, value_name = "SHARE")]
+    held_out: Option<f64>,
+    /// Seed of that run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// False match rates
     #[arg(long, value_delimiter = ',', default_value = "1e-2,1e-3,1e-4,1e-5")]
     fmr: Vec<f64>,
@@ -48,7 +55,7 @@ pub fn run(args: &Calibrate) -> Result<()> {
     let fusion = Fusion::from(entry.embedding.map_or(Mirror::None, |e| e.mirror));
     let mut labels = Vec::new();
     let mut paths = Vec::new();
-    for (label, identity) in identities(&args.images)?.into_iter().take(args.identities).enumerate() {
+    for (label, identity) in people(args)?.into_iter().take(args.identities).enumerate() {
         for path in identity.images.into_iter().take(args.per_identity) {
             labels.push(label);
             paths.push(path);
@@ -93,4 +100,13 @@ pub fn run(args: &Calibrate) -> Result<()> {
         eprintln!("written to {}", manifest.path().display());
     }
     Ok(())
+}
+
+/// The identities to compare, in name order.
+fn people(args: &Calibrate) -> Result<Vec<Identity>> {
+    let all = identities(&args.images)?;
+    let Some(share) = args.held_out else { return Ok(all) };
+    let names: Vec<&str> = all.iter().map(|i| i.name.as_str()).collect();
+    let out = held_out(&names, share, args.seed)?;
+    Ok(all.into_iter().zip(out).filter_map(|(identity, out)| out.then_some(identity)).collect())
 }

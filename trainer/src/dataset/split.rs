@@ -15,26 +15,36 @@ pub struct Split {
     pub held_out: Index,
 }
 
-/// Holds out the share `share` of the identities (rounded). An identity's luck depends on `seed` and its own name, so
-/// that adding people to a set moves few others.
+/// Holds out the share `share` of the identities, see [`held_out`].
 ///
 /// # Errors
 /// When the share leaves either side fewer than two identities.
 pub fn hold_out(index: &Index, share: f64, seed: u64) -> Result<Split> {
-    let n = index.identities().len();
+    let names: Vec<&str> = index.identities().iter().map(String::as_str).collect();
+    let out = held_out(&names, share, seed)?;
+    Ok(Split { train: index.filter(|i| !out[i as usize]), held_out: index.filter(|i| out[i as usize]) })
+}
+
+/// Which of the identities called `names` are held out, the share `share` of them (rounded). An identity's luck depends
+/// on `seed` and its own name, so that adding people to a set moves few others.
+///
+/// # Errors
+/// When the share leaves either side fewer than two identities.
+pub fn held_out(names: &[&str], share: f64, seed: u64) -> Result<Vec<bool>> {
+    let n = names.len();
     let held = (n as f64 * share).round() as usize;
     ensure!(
         held >= 2 && held + 2 <= n,
         "holding out a share of {share} of {n} identities leaves one side fewer than two"
     );
-    let mut ranked: Vec<(u64, u32)> =
-        index.identities().iter().zip(0..).map(|(name, i)| (luck(name, seed), i)).collect();
+    let mut ranked: Vec<(u64, usize)> =
+        names.iter().enumerate().map(|(i, name)| (luck(name, seed), i)).collect();
     ranked.sort_unstable();
     let mut out = vec![false; n];
     for (_, i) in &ranked[..held] {
-        out[*i as usize] = true;
+        out[*i] = true;
     }
-    Ok(Split { train: index.filter(|i| !out[i as usize]), held_out: index.filter(|i| out[i as usize]) })
+    Ok(out)
 }
 
 /// A number that follows from the name and the seed: FNV-1a of the name chooses the stream.
