@@ -75,7 +75,7 @@ pub enum CameraError {
         why: &'static str,
     },
     /// Nothing is at that path.
-    #[error("{camera}: not found; check the path{}", if .camera.starts_with("v4l2:") { " and the cable, or run `limen doctor`" } else { "" })]
+    #[error("{camera}: not found; check the path{}", if .camera.starts_with("v4l2:") { " and the cable (`ls /dev/video*` lists the cameras)" } else { "" })]
     NotFound {
         /// The camera, as in the setting.
         camera: String,

@@ -35,6 +35,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
     let config = args.site.config()?;
     let findings = [
         Finding { what: "models", result: models(&config) },
+        Finding { what: "terms", result: terms(&config) },
         Finding { what: "gallery", result: gallery(&config.gallery.file) },
         Finding { what: "camera", result: camera(&config) },
         Finding { what: "door", result: door(&config) },
@@ -69,12 +70,20 @@ fn models(config: &Config) -> Result<String, String> {
         let _ = std::fs::remove_file(format!("{}{suffix}", scratch.display()));
     }
     let threshold = opened.map_err(|e| format!("{e:#}"))?;
-    Ok(format!(
-        "{} (licence: {}), threshold {threshold:.4} in {}",
-        selection.model_id(),
-        selection.embedder.licence,
-        config.models.folder.display()
-    ))
+    Ok(format!("{}, threshold {threshold:.4} in {}", selection.model_id(), config.models.folder.display()))
+}
+
+/// On what terms code and models may be used.
+fn terms(config: &Config) -> Result<String, String> {
+    let manifest = Manifest::load(&config.models.folder).map_err(|e| e.to_string())?;
+    let selection = manifest.select(config.embedder()).map_err(|e| e.to_string())?;
+    let mut licences = vec![selection.embedder.licence.as_str()];
+    for stage in manifest.cascade().map_err(|e| e.to_string())? {
+        if !licences.contains(&stage.licence.as_str()) {
+            licences.push(&stage.licence);
+        }
+    }
+    Ok(format!("the code is MIT OR Apache-2.0; the models: {}", licences.join("; ")))
 }
 
 fn gallery(file: &Path) -> Result<String, String> {
