@@ -204,6 +204,7 @@ mod tests {
             lr: 0.05,
             fall: Fall::Cosine,
             rule: Rule::Nesterov,
+            clip: Some(5.0),
             ..Schedule::default()
         }
     }

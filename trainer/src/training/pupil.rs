@@ -292,7 +292,7 @@ impl Pupil {
         let mut all = self.solver.tensors(self.net.params().iter().chain(&self.outer))?;
         for s in self.net.statistics() {
             for (what, value) in [("mean", &s.mean), ("variance", &s.variance)] {
-                let tensor = graph::Tensor::new(&value.dims(), read(value)?)?;
+                let tensor = graph::Tensor::new(value.dims(), read(value)?)?;
                 all.push((format!("statistics/{}.{what}", s.name), tensor));
             }
         }
