@@ -1,11 +1,11 @@
-//! `limen demo`: opens a simulated door. A few people are enrolled from photographs, then they and strangers walk by.
+//! `limen demo`: opens a simulated door. People are enrolled from photographs, then they and strangers walk by.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use limen_gallery_db::{EnrolPolicy, Event, EventKind, Gallery, NewSubject, Sample};
+use limen_gallery_db::{EnrolPolicy, EventKind, NewSubject, Sample};
 use limen_models::photo;
 use limen_models::pipeline::Embed;
 
@@ -21,79 +21,48 @@ pub struct Demo {
     /// Model folder
     #[arg(long, value_name = "DIR")]
     models: PathBuf,
-    /// Folder with PERSON/PHOTO.jpg; the two people with most photographs are enrolled
+    /// Who plays: enrolled/NAME/PHOTO, strangers/NAME/PHOTO, and door.mjpeg, what the door's camera saw
     #[arg(long, value_name = "DIR")]
-    photos: PathBuf,
+    people: PathBuf,
     /// Where gallery, screens, journal and relay edges go; made new
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// People enrolled
-    #[arg(long, default_value_t = 2)]
-    people: usize,
-    /// Strangers who walk by
-    #[arg(long, default_value_t = 3)]
-    strangers: usize,
     /// False match rate whose threshold is taken
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = 1e-3)]
     fmr: f64,
 }
 
-/// Frames each photograph is shown, at [`FPS`] frames a second.
-const HOLD: u32 = 6;
-const FPS: u32 = 4;
+/// Frames a second of the clip.
+const FPS: u32 = 8;
 
 /// Runs the command.
 pub fn run(args: &Demo) -> Result<Exit> {
-    let (people, strangers) = cast(&args.photos, args.people, args.strangers)?;
-    let clip = args.out.join("clip");
+    let enrolled = cast(&args.people.join("enrolled"))?;
+    let strangers = cast(&args.people.join("strangers"))?;
     let screens = args.out.join("screens");
-    for folder in [&clip, &screens] {
-        if folder.exists() {
-            std::fs::remove_dir_all(folder)
-                .with_context(|| format!("{}: cannot be emptied", shown(folder)))?;
-        }
-        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", shown(folder)))?;
+    if screens.exists() {
+        std::fs::remove_dir_all(&screens)
+            .with_context(|| format!("{}: cannot be emptied", shown(&screens)))?;
     }
-    let mut config = Config::default();
-    config.models.folder.clone_from(&args.models);
-    config.gallery.file = args.out.join("gallery.db");
+    std::fs::create_dir_all(&screens).with_context(|| format!("{}: cannot be made", shown(&screens)))?;
+    let config = config(args, &screens);
     for suffix in ["", "-wal", "-shm"] {
         let old = PathBuf::from(format!("{}{suffix}", config.gallery.file.display()));
         if old.exists() {
             std::fs::remove_file(&old).with_context(|| format!("{}: cannot be removed", shown(&old)))?;
         }
     }
-    config.decision.false_match_rate = args.fmr;
-    config.decision.min_frames = 2;
-    config.camera.source = format!("replay:{}", clip.display());
-    config.camera.frames_per_second = FPS;
-    config.camera.hold_frames = HOLD;
-    config.camera.every_frame = true;
-    config.door.relay = format!("fake:{}", args.out.join("relay.jsonl").display());
-    config.door.pulse_ms = 1000;
-    config.display.panel = format!("png:{}", screens.display());
-    // Square, as the cells of the contact sheet are.
-    (config.display.width_px, config.display.height_px) = (480, 480);
-    config.display.verdict_ms = 1000;
-
-    enrol(&config, &people)?;
-    let mut order = 0;
-    let mut show = |photo: &Path, who: &str| -> Result<()> {
-        let extension = photo.extension().and_then(|e| e.to_str()).unwrap_or("jpg");
-        let to = clip.join(format!("{order:02}-{who}.{extension}"));
-        order += 1;
-        std::fs::copy(photo, &to).map(|_| ()).with_context(|| format!("{}: cannot be copied", shown(photo)))
-    };
-    for i in 0..people.len().max(strangers.len()) {
-        if let Some(p) = people.get(i) {
-            show(&p.probe, "enrolled")?;
-        }
-        if let Some(s) = strangers.get(i) {
-            show(s, "stranger")?;
-        }
+    let mut recogniser = Recogniser::open(&config, None, GalleryFile::MayBeNew)?;
+    for (i, person) in enrolled.iter().enumerate() {
+        enrol(&mut recogniser, (i + 1).to_string(), person)?;
     }
-    crate::say!("walking by: {order} people, {} of them enrolled", people.len());
-    let mut verdicts: Vec<Event> = Vec::new();
+    crate::say!("threshold {:.4}, for a false match rate of {}", recogniser.policy.threshold, args.fmr);
+    for person in enrolled.iter().chain(&strangers) {
+        compare(&recogniser, person)?;
+    }
+    drop(recogniser);
+
+    crate::say!("walking by:");
     daemon::run(&config, &AtomicBool::new(false), &mut |e| {
         if matches!(e.kind, EventKind::Granted | EventKind::Denied) {
             let at = e.detail.as_ref().and_then(|d| d["at_ms"].as_u64()).unwrap_or(0);
@@ -104,7 +73,6 @@ pub fn run(args: &Demo) -> Result<Exit> {
                 e.external_id.as_deref().or(e.reason.as_deref()).unwrap_or(""),
                 e.score.map_or("-".into(), |s| s.to_string()),
             );
-            verdicts.push(e.clone());
         }
     })?;
     let sheet = args.out.join("screens.png");
@@ -115,14 +83,31 @@ pub fn run(args: &Demo) -> Result<Exit> {
     Ok(Exit::Yes)
 }
 
-struct Person {
-    name: String,
-    gallery: Vec<PathBuf>,
-    probe: PathBuf,
+fn config(args: &Demo, screens: &Path) -> Config {
+    let mut config = Config::default();
+    config.models.folder.clone_from(&args.models);
+    config.gallery.file = args.out.join("gallery.db");
+    config.decision.false_match_rate = args.fmr;
+    config.camera.source = format!("replay:{}", args.people.join("door.mjpeg").display());
+    config.camera.frames_per_second = FPS;
+    config.camera.every_frame = true;
+    config.door.relay = format!("fake:{}", args.out.join("relay.jsonl").display());
+    config.door.pulse_ms = 1000;
+    config.display.panel = format!("png:{}", screens.display());
+    // Of the shape of the contact sheet's cells.
+    (config.display.width_px, config.display.height_px) = (480, 480);
+    config.display.verdict_ms = 1000;
+    config
 }
 
-/// Who plays: people with at least three photographs are enrolled, others are strangers.
-fn cast(folder: &Path, people: usize, strangers: usize) -> Result<(Vec<Person>, Vec<PathBuf>)> {
+/// Somebody who plays.
+struct Person {
+    name: String,
+    photos: Vec<PathBuf>,
+}
+
+/// The people of a folder, by name.
+fn cast(folder: &Path) -> Result<Vec<Person>> {
     let list = |folder: &Path| -> Result<Vec<PathBuf>> {
         let mut paths = std::fs::read_dir(folder)
             .and_then(|d| d.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
@@ -130,54 +115,49 @@ fn cast(folder: &Path, people: usize, strangers: usize) -> Result<(Vec<Person>, 
         paths.sort();
         Ok(paths)
     };
-    let mut folders = Vec::new();
-    for path in list(folder)?.into_iter().filter(|p| p.is_dir()) {
+    let person = |path: PathBuf| -> Result<Person> {
         let photos = list(&path)?;
-        if !photos.is_empty() {
-            folders.push((path, photos));
-        }
-    }
-    folders.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.0.cmp(&b.0)));
-    ensure!(
-        folders.len() >= people + strangers && folders.iter().take(people).all(|(_, p)| p.len() >= 3),
-        "{}: {people} people with three photographs and {strangers} others are needed",
-        shown(folder)
-    );
-    let others = folders.split_off(people);
-    let people = folders
-        .into_iter()
-        .map(|(path, mut photos)| {
-            let name = path.file_name().map(|n| n.to_string_lossy().replace('_', " ")).unwrap_or_default();
-            let probe = photos.swap_remove(2);
-            photos.truncate(2);
-            Person { name, gallery: photos, probe }
-        })
-        .collect();
-    let step = (others.len() / strangers.max(1)).max(1);
-    Ok((
-        people,
-        others.into_iter().step_by(step).take(strangers).map(|(_, mut p)| p.swap_remove(0)).collect(),
-    ))
+        ensure!(photos.len() >= 2, "{}: at least two photographs are needed", shown(&path));
+        Ok(Person { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), photos })
+    };
+    list(folder)?.into_iter().filter(|p| p.is_dir()).map(person).collect()
 }
 
-fn enrol(config: &Config, people: &[Person]) -> Result<()> {
-    let mut recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
-    for (i, person) in people.iter().enumerate() {
-        let mut samples = Vec::new();
-        for path in &person.gallery {
-            let image = photo::decode_file(path)?;
-            let (faces, _) = recogniser.pipeline.process(image.view(), Embed::Largest)?;
-            samples.extend(faces.into_iter().filter_map(|f| {
-                let quality = f.quality.score;
-                f.embedding.map(|e| Sample { vector: e.values().to_vec(), quality, source: String::new() })
-            }));
-        }
-        let policy = EnrolPolicy { min_quality: 0.0, ..EnrolPolicy::default() };
-        let id = (i + 1).to_string();
-        let model = recogniser.model.clone();
-        let gallery: &mut Gallery = &mut recogniser.gallery;
-        let enrolled = gallery.enrol(&NewSubject::new(&id, &person.name), &model, &samples, &policy)?;
-        crate::say!("enrolled {} as {id} with {} photographs", person.name, enrolled.kept.len());
+/// The largest face of a photograph as a sample, if there is one that can be embedded.
+fn sample(recogniser: &Recogniser, path: &Path) -> Result<Option<Sample>> {
+    let image = photo::decode_file(path)?;
+    let (faces, _) = recogniser.pipeline.process(image.view(), Embed::Largest)?;
+    Ok(faces.into_iter().find_map(|f| {
+        let quality = f.quality.score;
+        f.embedding.map(|e| Sample { vector: e.values().to_vec(), quality, source: String::new() })
+    }))
+}
+
+/// All photographs but the last.
+fn enrol(recogniser: &mut Recogniser, id: String, person: &Person) -> Result<()> {
+    let mut samples = Vec::new();
+    for path in &person.photos[..person.photos.len() - 1] {
+        samples.extend(sample(recogniser, path)?);
+    }
+    let policy = EnrolPolicy { min_quality: 0.0, ..EnrolPolicy::default() };
+    let model = recogniser.model.clone();
+    let subject = NewSubject::new(&id, &person.name);
+    let enrolled = recogniser.gallery.enrol(&subject, &model, &samples, &policy)?;
+    crate::say!("enrolled {} as {id} with {} photographs", person.name, enrolled.kept.len());
+    Ok(())
+}
+
+/// What the last photograph scores against the gallery.
+fn compare(recogniser: &Recogniser, person: &Person) -> Result<()> {
+    let Some(path) = person.photos.last() else { return Ok(()) };
+    let Some(probe) = sample(recogniser, path)? else {
+        bail!("{}: no face that can be judged", shown(path));
+    };
+    let candidates = recogniser.gallery.identify(&recogniser.model, &probe.vector, usize::MAX)?;
+    for candidate in candidates.as_slice() {
+        let Some(subject) = recogniser.gallery.subject(candidate.subject)? else { continue };
+        let kind = if subject.name == person.name { "genuine" } else { "impostor" };
+        crate::say!("  {:<10} with {:<10} {kind:<8} score {}", person.name, subject.name, candidate.score);
     }
     Ok(())
 }
