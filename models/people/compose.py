@@ -13,7 +13,6 @@ analysis (Prince and Elder, ICCV 2007). No picture is of anybody: each is a sum 
 """
 
 import argparse
-import json
 import pathlib
 import tarfile
 

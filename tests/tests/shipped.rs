@@ -10,7 +10,7 @@ use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::{Kind, Manifest};
 use limen_models::photo;
-use limen_models::pipeline::{Embed, Pipeline};
+use limen_models::pipeline::{Embed, Face, Pipeline};
 use limen_models::quality::Limits;
 use limen_tests::reference::cosine;
 use limen_tests::site::{binary, json_lines};
@@ -54,17 +54,25 @@ fn photos() -> Vec<(String, PathBuf)> {
     all
 }
 
-fn embeddings() -> Golden {
+/// The one face of each photograph, with its crop and embedding.
+fn faces() -> Vec<(String, Face)> {
     let pipeline = Pipeline::load(&weights(), None, Settings::door(), Limits::default()).unwrap();
-    let embed = |(name, path): (String, PathBuf)| {
+    let look = |(name, path): (String, PathBuf)| {
         let image = photo::decode_file(&path).unwrap();
-        let (faces, _) = pipeline.process(image.view(), Embed::Good).unwrap();
+        let (mut faces, _) = pipeline.process(image.view(), Embed::Good).unwrap();
         assert_eq!(faces.len(), 1, "{name}: faces found");
-        let embedding = faces[0].embedding.as_ref();
-        let values = embedding.unwrap_or_else(|| panic!("{name}: {:?}", faces[0].quality)).values();
-        (name, values.iter().map(|v| f64::from(*v)).collect())
+        (name, faces.remove(0))
     };
-    photos().into_iter().map(embed).collect()
+    photos().into_iter().map(look).collect()
+}
+
+fn embedding(name: &str, face: &Face) -> Vec<f64> {
+    let embedding = face.embedding.as_ref().unwrap_or_else(|| panic!("{name}: {:?}", face.quality));
+    embedding.values().iter().map(|v| f64::from(*v)).collect()
+}
+
+fn embeddings() -> Golden {
+    faces().into_iter().map(|(name, face)| (name.clone(), embedding(&name, &face))).collect()
 }
 
 #[test]
@@ -102,20 +110,15 @@ fn the_weights_in_training_give_the_same_embeddings() {
         Config::load(&folder("../trainer/configs/teacher/half-10-further.toml")).expect("a configuration");
     config.start = Some(Start::Weights(folder("weights/limen-half10.safetensors")));
     let mut pupil = Pupil::new(&config, 1, None, &device::open(Backend::Cpu).unwrap()).unwrap();
-    let pipeline = Pipeline::load(&weights(), None, Settings::door(), Limits::default()).unwrap();
-    for (name, path) in photos() {
-        let image = photo::decode_file(&path).unwrap();
-        let (faces, _) = pipeline.process(image.view(), Embed::Good).unwrap();
-        let crop = &faces[0].aligned.as_ref().unwrap().crop;
+    for (name, face) in faces() {
+        let crop = &face.aligned.as_ref().unwrap().crop;
         let both = pupil.embed(&[pixels(crop), pixels(&crop.mirrored())].concat()).unwrap();
         let mut sum = vec![0.0; both[0].len()];
         for side in &both {
             let length = side.iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt();
             sum.iter_mut().zip(side).for_each(|(s, v)| *s += f64::from(*v) / length);
         }
-        let door: Vec<f64> =
-            faces[0].embedding.as_ref().unwrap().values().iter().map(|v| f64::from(*v)).collect();
-        let alike = cosine(&sum, &door);
+        let alike = cosine(&sum, &embedding(&name, &face));
         assert!(alike >= SAME, "{name}: cosine {alike} between training and door");
     }
 }

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use limen_gallery_db::{EnrolPolicy, EventKind, NewSubject, Sample};
 use limen_models::photo;
-use limen_models::pipeline::Embed;
 
+use crate::cmd::probe::only_embedding;
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
 use crate::display::sheet::{Cell, Sheet};
@@ -123,21 +123,12 @@ fn cast(folder: &Path) -> Result<Vec<Person>> {
     list(folder)?.into_iter().filter(|p| p.is_dir()).map(person).collect()
 }
 
-/// The largest face of a photograph as a sample, if there is one that can be embedded.
-fn sample(recogniser: &Recogniser, path: &Path) -> Result<Option<Sample>> {
-    let image = photo::decode_file(path)?;
-    let (faces, _) = recogniser.pipeline.process(image.view(), Embed::Largest)?;
-    Ok(faces.into_iter().find_map(|f| {
-        let quality = f.quality.score;
-        f.embedding.map(|e| Sample { vector: e.values().to_vec(), quality, source: String::new() })
-    }))
-}
-
 /// All photographs but the last.
 fn enrol(recogniser: &mut Recogniser, id: String, person: &Person) -> Result<()> {
     let mut samples = Vec::new();
     for path in &person.photos[..person.photos.len() - 1] {
-        samples.extend(sample(recogniser, path)?);
+        let (embedding, quality) = only_embedding(recogniser, path)?;
+        samples.push(Sample { vector: embedding.values().to_vec(), quality, source: String::new() });
     }
     let policy = EnrolPolicy { min_quality: 0.0, ..EnrolPolicy::default() };
     let model = recogniser.model.clone();
@@ -150,10 +141,8 @@ fn enrol(recogniser: &mut Recogniser, id: String, person: &Person) -> Result<()>
 /// What the last photograph scores against the gallery.
 fn compare(recogniser: &Recogniser, person: &Person) -> Result<()> {
     let Some(path) = person.photos.last() else { return Ok(()) };
-    let Some(probe) = sample(recogniser, path)? else {
-        bail!("{}: no face that can be judged", shown(path));
-    };
-    let candidates = recogniser.gallery.identify(&recogniser.model, &probe.vector, usize::MAX)?;
+    let (probe, _) = only_embedding(recogniser, path)?;
+    let candidates = recogniser.gallery.identify(&recogniser.model, probe.values(), usize::MAX)?;
     for candidate in candidates.as_slice() {
         let Some(subject) = recogniser.gallery.subject(candidate.subject)? else { continue };
         let kind = if subject.name == person.name { "genuine" } else { "impostor" };

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use limen_models::embed::Embedding;
 use limen_models::image::RgbImage;
 use limen_models::photo::{self, PhotoError};
 use limen_models::pipeline::{Embed, Face};
 use serde_json::{Value, json};
 
+use crate::cmd::shown;
 use crate::recognise::Recogniser;
 
 /// Faces smaller than this share of the largest one's area are passers-by in the background.
@@ -59,6 +61,19 @@ impl Photo {
         }
         Ok(first)
     }
+}
+
+/// The embedding of the one person that a photograph is of, and its quality; or why there is none, with the photograph.
+pub fn only_embedding(recogniser: &Recogniser, path: &Path) -> Result<(Embedding, f32)> {
+    let photo = look(recogniser, path)??;
+    let face = match photo.only_face() {
+        Ok(face) => face,
+        Err(why) => bail!("{}: {why}", shown(path)),
+    };
+    let Some(embedding) = &face.embedding else {
+        bail!("{}: the face cannot be judged: {}", shown(path), faults(face));
+    };
+    Ok((embedding.clone(), face.quality.score))
 }
 
 /// Box, confidence and quality of a face as JSON.

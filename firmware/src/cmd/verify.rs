@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::cmd::probe::{faults, look};
+use crate::cmd::probe::only_embedding;
 use crate::cmd::{Exit, Site, shown};
 use crate::decide::{Candidate, Decision, Evidence, Policy, decide};
 use crate::recognise::{GalleryFile, Recogniser, standing};
@@ -34,14 +34,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     let Some(subject) = recogniser.gallery.subject_by_external_id(&args.id)? else {
         bail!("nobody in the gallery has the id {}; `limen gallery list` shows who is there", args.id);
     };
-    let photo = look(&recogniser, &args.photo)??;
-    let face = match photo.only_face() {
-        Ok(face) => face,
-        Err(why) => bail!("{}: {why}", shown(&args.photo)),
-    };
-    let Some(embedding) = &face.embedding else {
-        bail!("{}: the face cannot be judged: {}", shown(&args.photo), faults(face));
-    };
+    let (embedding, _) = only_embedding(&recogniser, &args.photo)?;
     let score = recogniser.gallery.verify(&recogniser.model, subject.id, embedding.values())?;
     let Some(score) = score else {
         bail!("{} has no template of model {}; enrol the person again", args.id, recogniser.model);
