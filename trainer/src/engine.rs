@@ -216,7 +216,7 @@ impl Trainable {
                         let slope = fusion.slope.map(|s| self.narrow(leaves[s].clone()));
                         let residual = residual(&mut values, &mut uses, fusion, node)?;
                         let fused = Fused { bias, slope, residual };
-                        conv3x3(x, kernel, fused, stride.height, self.kernels)
+                        conv3x3(x, kernel, fused, stride.height, pad.height, self.kernels)
                     } else {
                         let (stride, pad) = ([stride.height, stride.width], [pad.height, pad.width]);
                         conv2d(x, kernel, bias, ConvOptions::new(stride, pad, [1, 1], *groups))
@@ -408,11 +408,11 @@ fn fusions(network: &Network, layers: &[Layer]) -> Vec<Option<Fusion>> {
     fusions
 }
 
-/// What the kernels of [`ops`] are made for: 3x3, padding 1, stride 1 or 2, dense.
+/// What the kernels of [`ops`](crate::ops) are made for: 3x3, dense, padding 1 at stride 1 or 2, or none at stride 1.
 fn is_3x3(layer: &Layer, kernel: [usize; 2]) -> bool {
     let Layer::Conv { stride, pad, groups, .. } = layer else { return false };
-    let strides = [Size2::square(1), Size2::square(2)];
-    kernel == [3, 3] && *groups == 1 && *pad == Size2::square(1) && strides.contains(stride)
+    let kinds = [(1, 1), (2, 1), (1, 0)].map(|(s, p)| (Size2::square(s), Size2::square(p)));
+    kernel == [3, 3] && *groups == 1 && kinds.contains(&(*stride, *pad))
 }
 
 fn map(value: Value, node: &Node) -> Result<Tensor<4>, GraphError> {

@@ -52,23 +52,37 @@ pub struct Fused {
     pub residual: Option<Tensor<4>>,
 }
 
-/// `prelu(conv(x) + bias) + residual` with a 3x3 kernel and padding 1: `[n, c, h, w]` to
-/// `[n, outputs, ceil(h / stride), ceil(w / stride)]`.
+/// `prelu(conv(x) + bias) + residual` with a 3x3 kernel: with padding 1 `[n, c, h, w]` to
+/// `[n, outputs, ceil(h / stride), ceil(w / stride)]`, with none at stride 1 to `[n, outputs, h - 2, w - 2]`.
 ///
-/// `weight` is `[outputs, c, 3, 3]`; `stride` 1 and 2 are fast. Differentiable in every operand.
+/// `weight` is `[outputs, c, 3, 3]`; `stride` 1 and 2 are fast. Without padding the kernels make the padded result, of
+/// which the inside is taken. Differentiable in every operand.
 ///
 /// # Panics
 /// As burn's `conv2d`, `prelu` and addition, on shapes that do not fit.
-pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, fused: Fused, stride: usize, kernels: Kernels) -> Tensor<4> {
+pub fn conv3x3(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    fused: Fused,
+    stride: usize,
+    pad: usize,
+    kernels: Kernels,
+) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    let fits = pad == 1 || (pad, stride) == (0, 1) && h.min(w) > 2;
     let ours = match kernels {
-        Kernels::Ours => flex::conv3x3(x, weight, fused, stride),
-        Kernels::Burn => Err(Box::new((x, weight, fused))),
+        Kernels::Ours if fits => flex::conv3x3(x, weight, fused, stride),
+        _ => Err(Box::new((x, weight, fused))),
     };
     match ours {
+        Ok(y) if pad == 0 => {
+            let [n, c, ..] = y.dims();
+            y.slice([0..n, 0..c, 1..h - 1, 1..w - 1])
+        }
         Ok(y) => y,
         Err(declined) => {
             let (x, weight, fused) = *declined;
-            let y = conv2d(x, weight, fused.bias, ConvOptions::new([stride, stride], [1, 1], [1, 1], 1));
+            let y = conv2d(x, weight, fused.bias, ConvOptions::new([stride, stride], [pad, pad], [1, 1], 1));
             activated(y, fused.slope, fused.residual)
         }
     }

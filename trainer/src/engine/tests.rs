@@ -85,11 +85,39 @@ fn our_kernels_and_burns_learn_alike() {
             let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
             leaves.iter().map(of).collect::<Vec<_>>()
         };
-        for (i, (a, b)) in run(Kernels::Ours).iter().zip(run(Kernels::Burn)).enumerate() {
-            let scale = b.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
-            let off = a.iter().zip(&b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale;
-            assert!(off < 2e-2, "{normalisation:?}, parameter {i}: off by {off}");
-        }
+        alike(&run(Kernels::Ours), &run(Kernels::Burn), &format!("{normalisation:?}"));
+    }
+}
+
+/// Gradients of two ways, parameter by parameter.
+fn alike(ours: &[Vec<f32>], burns: &[Vec<f32>], which: &str) {
+    assert_eq!(ours.len(), burns.len());
+    for (i, (a, b)) in ours.iter().zip(burns).enumerate() {
+        let scale = b.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+        let off = a.iter().zip(b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale;
+        assert!(off < 2e-2, "{which}, parameter {i}: off by {off}");
+    }
+}
+
+#[test]
+fn convolutions_without_padding_learn_alike_too() {
+    use crate::detector::{Stage, nets::begin};
+    let device = Device::flex();
+    for stage in Stage::ALL {
+        let (network, side) = (begin(stage, 5).unwrap(), stage.side());
+        let pixels = faces(3, [3, side, side]);
+        let run = |kernels| {
+            let mut net =
+                Trainable::new(network.clone(), Precision::F32, &device).unwrap().with_kernels(kernels);
+            let leaves = net.leaves();
+            let x = tensor(&pixels, [3, 3, side, side], &device).autodiff();
+            let outputs = net.forward_all(&leaves, x, Mode::Learn).unwrap();
+            let sum = outputs.into_iter().map(|y| (y.clone() * y).sum()).reduce(|a, b| a + b).unwrap();
+            let mut grads = sum.backward();
+            let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
+            leaves.iter().map(of).collect::<Vec<_>>()
+        };
+        alike(&run(Kernels::Ours), &run(Kernels::Burn), &format!("{stage:?}"));
     }
 }
 

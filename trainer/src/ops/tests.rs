@@ -28,7 +28,7 @@ fn noise(len: usize, seed: u64) -> Vec<f32> {
 
 /// Ours, without PReLU and residual.
 fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize) -> Tensor<4> {
-    super::conv3x3(x, weight, Fused { bias, ..Fused::default() }, stride, Kernels::Ours)
+    super::conv3x3(x, weight, Fused { bias, ..Fused::default() }, stride, 1, Kernels::Ours)
 }
 
 /// Ours, with PReLU.
@@ -40,7 +40,7 @@ fn conv_prelu(
     stride: usize,
 ) -> Tensor<4> {
     let fused = Fused { bias, slope: Some(slope), residual: None };
-    super::conv3x3(x, weight, fused, stride, Kernels::Ours)
+    super::conv3x3(x, weight, fused, stride, 1, Kernels::Ours)
 }
 
 fn tensor<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
@@ -106,6 +106,7 @@ impl Case {
             self.weight.clone(),
             fused,
             s.stride.pixels(),
+            1,
             Kernels::Ours,
         ))
     }
