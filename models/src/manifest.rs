@@ -173,6 +173,10 @@ pub struct ModelEntry {
     pub source: String,
     /// How pixels go in.
     pub input: Input,
+    /// Detectors only: face probability above which a window passes, 0 to 1; left out, MTCNN's own (0.6, 0.7 and 0.9
+    /// for P-, R- and O-Net, SphereFace `face_detect_demo.m` L32).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_threshold: Option<f32>,
     /// Embedders only: the alignment template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<Alignment>,

@@ -48,6 +48,7 @@ pub fn write(folder: &Path, nets: &Nets) {
             licence: "MIT OR Apache-2.0".into(),
             source: "tests/src/nets.rs".into(),
             input,
+            face_threshold: None,
             alignment: mirror.map(|_| Alignment::SPHEREFACE_112X96),
             embedding: mirror.map(|mirror| EmbeddingSpec { length: LENGTH, mirror }),
             operating_points,

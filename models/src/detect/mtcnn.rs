@@ -52,14 +52,15 @@ pub enum LandmarkPasses {
 }
 
 /// How the cascade is run.
+///
+/// The face probabilities from which windows pass are no setting: they belong to the networks
+/// ([`ModelEntry::face_threshold`]).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Smallest face.
     pub min_face: MinFace,
     /// Ratio of one pyramid level to the one before, below 1.
     pub factor: f32,
-    /// Face probability from which a candidate passes P-, R- and O-Net.
-    pub thresholds: [f32; 3],
     /// Landmark passes.
     pub landmarks: LandmarkPasses,
 }
@@ -67,12 +68,7 @@ pub struct Settings {
 impl Settings {
     /// As SphereFace prepares training and test data (`face_detect_demo.m` L31-33).
     pub fn training_data() -> Self {
-        Self {
-            min_face: MinFace::Px(20.0),
-            factor: 0.85,
-            thresholds: [0.6, 0.7, 0.9],
-            landmarks: LandmarkPasses::Mirrored,
-        }
+        Self { min_face: MinFace::Px(20.0), factor: 0.85, landmarks: LandmarkPasses::Mirrored }
     }
 
     /// For a door: a face worth recognising fills an eighth of the frame's shorter side (60 px of 480), and the
@@ -121,6 +117,8 @@ pub struct Front {
 #[derive(Debug)]
 struct Stage {
     net: Session,
+    /// Face probability above which a window passes.
+    threshold: f32,
     input: Input,
     name: &'static str,
 }
@@ -129,6 +127,12 @@ impl Mtcnn {
     /// Loads the three networks of [`Manifest::cascade`].
     pub fn load(manifest: &Manifest, [p, r, o]: [&ModelEntry; 3]) -> Result<Self, ModelError> {
         Ok(Self { front: Front::load(manifest, p, Some(r))?, output: Stage::load(manifest, o)? })
+    }
+
+    /// Face probabilities above which windows pass P-, R- and O-Net.
+    pub fn thresholds(&self) -> [f32; 3] {
+        let Front { propose, refine } = &self.front;
+        [propose.threshold, refine.as_ref().map_or(0.0, |r| r.threshold), self.output.threshold]
     }
 
     /// All faces of `frame`, most certain first. A frame smaller than a cell has none.
@@ -148,7 +152,7 @@ impl Mtcnn {
     ) -> Result<Vec<Detection>, ModelError> {
         let runs = self.output.run_crops(frame, &candidates, View::Straight, [2, 4, 10], scratch)?;
         let passing: Vec<usize> =
-            (0..candidates.len()).filter(|&i| runs[i][0][1] > settings.thresholds[2]).collect();
+            (0..candidates.len()).filter(|&i| runs[i][0][1] > self.output.threshold).collect();
         let chosen: Vec<Candidate> = passing.iter().map(|&i| candidates[i]).collect();
         let mirrored = match settings.landmarks {
             LandmarkPasses::Single => None,
@@ -204,7 +208,7 @@ impl Front {
     ) -> Result<Vec<Candidate>, ModelError> {
         let proposals = self.propose(frame, settings, scratch)?;
         match &self.refine {
-            Some(stage) => refine(stage, frame, proposals, settings, scratch),
+            Some(stage) => refine(stage, frame, proposals, scratch),
             None => Ok(proposals),
         }
     }
@@ -225,7 +229,7 @@ impl Front {
             resample(frame, Region::whole(frame), (w, h), &self.propose.input, &mut input, scratch);
             let out = self.propose.net.run([1, 3, h, w], &input)?;
             let [prob, reg] = self.propose.outputs(out, 1, [2, 4])?;
-            let mut level = cells(&prob, &reg, w, scale, settings.thresholds[0]);
+            let mut level = cells(&prob, &reg, w, scale, self.propose.threshold);
             nms::suppress(&mut level, 0.5, Overlap::Union);
             all.append(&mut level);
         }
@@ -244,13 +248,12 @@ fn refine(
     stage: &Stage,
     frame: RgbView<'_>,
     candidates: Vec<Candidate>,
-    settings: &Settings,
     scratch: &mut Scratch,
 ) -> Result<Vec<Candidate>, ModelError> {
     let runs = stage.run_crops(frame, &candidates, View::Straight, [2, 4], scratch)?;
     let mut kept = Vec::new();
     for (c, run) in candidates.iter().zip(&runs) {
-        if run[0][1] > settings.thresholds[1] {
+        if run[0][1] > stage.threshold {
             kept.push(Candidate { bbox: c.bbox, score: run[0][1], shift: four(&run[1]) });
         }
     }
@@ -263,12 +266,14 @@ fn refine(
 
 impl Stage {
     fn load(manifest: &Manifest, entry: &ModelEntry) -> Result<Self, ModelError> {
-        let outputs: &[&str] = match entry.kind {
-            Kind::MtcnnO => &["prob", "box", "landmarks"],
-            _ => &["prob", "box"],
+        let (outputs, published): (&[&str], f32) = match entry.kind {
+            Kind::MtcnnO => (&["prob", "box", "landmarks"], 0.9),
+            Kind::MtcnnR => (&["prob", "box"], 0.7),
+            _ => (&["prob", "box"], 0.6),
         };
         Ok(Self {
             net: Session::load(manifest, entry, outputs)?,
+            threshold: entry.face_threshold.unwrap_or(published),
             input: entry.input,
             name: entry.kind.word(),
         })

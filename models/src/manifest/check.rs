@@ -64,6 +64,15 @@ impl Manifest {
             (_, None, None) => {}
             _ => return bad("alignment", "only embedders have alignment and embedding"),
         }
+        match (m.kind, m.face_threshold) {
+            (Kind::Embedder, Some(_)) => {
+                return bad("face_threshold", "only detectors have one; an embedder has operating_points");
+            }
+            (_, Some(t)) if !(0.0..1.0).contains(&t) => {
+                return bad("face_threshold", "a probability from 0 to below 1, as 0.6");
+            }
+            _ => {}
+        }
         for p in &m.operating_points {
             if !(p.fmr > 0.0 && p.fmr < 1.0 && (-1.0..=1.0).contains(&p.threshold)) {
                 return bad("operating_points", "fmr lies between 0 and 1, threshold between -1 and 1");

@@ -11,6 +11,7 @@ fn entry(kind: Kind, side: usize) -> ModelEntry {
         licence: "MIT".into(),
         source: "test".into(),
         input: Input::sphereface(side, side, Colour::Rgb),
+        face_threshold: None,
         alignment: None,
         embedding: None,
         operating_points: vec![],
@@ -64,6 +65,7 @@ fn the_model_id_follows_every_change_of_the_way_from_frame_to_embedding() {
     assert_ne!(base, change(&|m| m.input.colour = Colour::Rgb, 3), "another colour order");
     assert_ne!(base, change(&|m| m.embedding.as_mut().unwrap().mirror = Mirror::None, 3));
     assert_eq!(base, change(&|m| m.operating_points.clear(), 3), "thresholds change no embedding");
+    assert_eq!(base, change(&|m| m.face_threshold = Some(0.5), 1), "nor do a detector's");
 }
 
 #[test]
@@ -84,10 +86,13 @@ fn each_bad_field_is_named() {
     bad("alignment.points", &|m| m.alignment.as_mut().unwrap().points[0] = [500.0, 1.0]);
     bad("embedding", &|m| m.embedding = None);
     bad("embedding.length", &|m| m.embedding.as_mut().unwrap().length = 1);
+    bad("face_threshold", &|m| m.face_threshold = Some(0.5));
     bad("operating_points", &|m| m.operating_points[0].fmr = 2.0);
     let mut p = full().models[0].clone();
     p.input.width = 13;
-    assert!(full().put(p).unwrap_err().to_string().contains("field input.width"));
+    assert!(full().put(p.clone()).unwrap_err().to_string().contains("field input.width"));
+    (p.input.width, p.face_threshold) = (12, Some(1.0));
+    assert!(full().put(p).unwrap_err().to_string().contains("field face_threshold"));
 }
 
 #[test]

@@ -66,6 +66,7 @@ pub fn run(args: &Export) -> Result<()> {
         licence: args.licence.clone(),
         source,
         input: Input::sphereface(WIDTH, HEIGHT, colour),
+        face_threshold: None,
         alignment: Some(Alignment::SPHEREFACE_112X96),
         embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
         operating_points: Vec::new(),

@@ -249,6 +249,7 @@ fn entry(
         licence: args.licence.clone(),
         source: args.source.clone(),
         input,
+        face_threshold: None,
         alignment,
         embedding,
         operating_points: args

@@ -75,7 +75,7 @@ impl Preparation {
                 MinFace::OfFrame(share) => format!("{share} of the frame"),
             },
             factor: settings.factor,
-            thresholds: settings.thresholds,
+            thresholds: detector.thresholds(),
             landmarks: match settings.landmarks {
                 LandmarkPasses::Single => "single",
                 LandmarkPasses::Mirrored => "mirrored",

@@ -17,6 +17,9 @@ pub const FILE_NAME: &str = "detector.toml";
 pub struct Config {
     /// Decides first weights, windows and light.
     pub seed: u64,
+    /// Face probability from which a window shall pass P-, R- and O-Net, for the manifest; left out, MTCNN's own.
+    #[serde(default)]
+    pub thresholds: Option<[f32; 3]>,
     /// What it learns from.
     pub data: Data,
     /// P-Net's steps.

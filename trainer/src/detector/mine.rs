@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use limen_models::detect::mtcnn::{Front, Settings};
-use limen_models::manifest::Manifest;
+use limen_models::manifest::{Manifest, ModelEntry};
 
 use super::Stage;
 use super::pictures::Picture;
@@ -11,6 +11,10 @@ use crate::dataset::parallel::{self, Progress};
 
 /// Most negatives taken of one picture: a texture that fires everywhere must not outvote the others.
 const MOST_NEGATIVES: usize = 40;
+
+/// Face probability from which a window counts as let through: less than at the door, as a stage shall know what lies
+/// just below too.
+const LENIENT: f32 = 0.3;
 
 /// Windows by kind.
 #[derive(Debug, Default, PartialEq)]
@@ -45,10 +49,13 @@ pub fn mine(
     sure: f32,
     workers: usize,
 ) -> Result<Mined> {
-    let [p, r] = [Stage::P, Stage::R].map(|s| manifest.model(s.role().name()));
-    let front = Front::load(manifest, p?, if stage == Stage::O { Some(r?) } else { None })?;
-    // Lower thresholds than at the door: a stage shall know what lies just below them too.
-    let settings = Settings { thresholds: [0.5, 0.5, 0.9], ..Settings::door() };
+    let lenient = |stage: Stage| -> Result<ModelEntry> {
+        let entry = manifest.model(stage.role().name())?.clone();
+        Ok(ModelEntry { face_threshold: Some(LENIENT), ..entry })
+    };
+    let refine = if stage == Stage::O { Some(lenient(Stage::R)?) } else { None };
+    let front = Front::load(manifest, &lenient(Stage::P)?, refine.as_ref())?;
+    let settings = Settings::door();
     let progress = Progress::new(pictures.len() as u64, "pictures mined");
     let found = parallel::map(pictures.len(), workers, &progress, |i| {
         let Picture { image, faces, .. } = &pictures[i];

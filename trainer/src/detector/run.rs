@@ -94,6 +94,11 @@ fn put(
             schedule.steps, schedule.batch, config.seed
         ),
         input: Input::sphereface(stage.side(), stage.side(), Colour::Rgb),
+        face_threshold: config.thresholds.map(|[p, r, o]| match stage {
+            Stage::P => p,
+            Stage::R => r,
+            Stage::O => o,
+        }),
         alignment: None,
         embedding: None,
         operating_points: Vec::new(),
@@ -127,6 +132,7 @@ mod tests {
         };
         let config = Config {
             seed: 3,
+            thresholds: Some([0.5, 0.4, 0.4]),
             data: Data { labels: vec![], empty: vec![], sure: 0.98, held_out: 0.0 },
             p: schedule(120),
             r: schedule(60),
@@ -142,8 +148,8 @@ mod tests {
         assert!(go(true), "nothing is left to do");
         let manifest = Manifest::load(&dir.path().join(MODELS)).unwrap();
         let cascade = Mtcnn::load(&manifest, manifest.cascade().unwrap()).unwrap();
-        let settings = Settings { thresholds: [0.5, 0.4, 0.4], ..Settings::door() };
-        let told = measure(&cascade, &settings, &all.train, 0.98, 1).unwrap();
+        assert_eq!(cascade.thresholds(), [0.5, 0.4, 0.4]);
+        let told = measure(&cascade, &Settings::door(), &all.train, 0.98, 1).unwrap();
         assert_eq!((told.faces, told.pictures), (3, 5));
         // Sixty steps make no detector, but faces are found first.
         assert!(told.recall(3).unwrap().0 > 0.5, "{told:?}");

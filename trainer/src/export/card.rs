@@ -132,6 +132,7 @@ mod tests {
             licence: "own | research".into(),
             source: "run 7".into(),
             input: Input::sphereface(96, 112, Colour::Bgr),
+            face_threshold: None,
             alignment: Some(Alignment::SPHEREFACE_112X96),
             embedding: Some(EmbeddingSpec { length: 128, mirror: Mirror::Sum }),
             operating_points: vec![],

@@ -197,6 +197,7 @@ fn tutor(folder: &Path, length: usize) -> crate::graph::Network {
         licence: "test".into(),
         source: "test".into(),
         input: Input::sphereface(WIDTH, HEIGHT, limen_models::manifest::Colour::Rgb),
+        face_threshold: None,
         alignment: Some(Alignment::SPHEREFACE_112X96),
         embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
         operating_points: vec![],
