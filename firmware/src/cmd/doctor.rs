@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use limen_gallery_db::Gallery;
-use limen_models::manifest::Manifest;
+use limen_models::manifest::{Manifest, Selection};
 use serde_json::json;
 
 use crate::camera;
@@ -33,15 +33,23 @@ struct Finding {
 /// Runs the command. `Exit::No` when something is to be done.
 pub fn run(args: &Doctor) -> Result<Exit> {
     let config = args.site.config()?;
-    let findings = [
-        Finding { what: "models", result: models(&config) },
-        Finding { what: "terms", result: terms(&config) },
+    let manifest = Manifest::load(&config.models.folder).map_err(|e| e.to_string());
+    let selection = manifest.as_ref().map_err(Clone::clone);
+    let selection = selection.and_then(|m| m.select(config.embedder()).map_err(|e| e.to_string()));
+    let mut findings = vec![Finding {
+        what: "models",
+        result: selection.as_ref().map_err(Clone::clone).and_then(|s| models(&config, s)),
+    }];
+    if let Ok(selection) = &selection {
+        findings.push(Finding { what: "terms", result: Ok(terms(selection)) });
+    }
+    findings.extend([
         Finding { what: "gallery", result: gallery(&config.gallery.file) },
         Finding { what: "camera", result: camera(&config) },
         Finding { what: "door", result: door(&config) },
         Finding { what: "display", result: panel(&config) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
-    ];
+    ]);
     for f in &findings {
         let (ok, text) = match &f.result {
             Ok(text) => (true, text),
@@ -56,10 +64,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
     Ok(if findings.iter().all(|f| f.result.is_ok()) { Exit::Yes } else { Exit::No })
 }
 
-fn models(config: &Config) -> Result<String, String> {
-    let text = |e: &dyn std::fmt::Display| e.to_string();
-    let manifest = Manifest::load(&config.models.folder).map_err(|e| text(&e))?;
-    let selection = manifest.select(config.embedder()).map_err(|e| text(&e))?;
+fn models(config: &Config, selection: &Selection<'_>) -> Result<String, String> {
     // In a place of its own, so that a gallery in trouble is not blamed on the models.
     let scratch = std::env::temp_dir().join(format!("limen-doctor-{}.db", std::process::id()));
     let mut trial = config.clone();
@@ -74,16 +79,14 @@ fn models(config: &Config) -> Result<String, String> {
 }
 
 /// On what terms code and models may be used.
-fn terms(config: &Config) -> Result<String, String> {
-    let manifest = Manifest::load(&config.models.folder).map_err(|e| e.to_string())?;
-    let selection = manifest.select(config.embedder()).map_err(|e| e.to_string())?;
+fn terms(selection: &Selection<'_>) -> String {
     let mut licences = vec![selection.embedder.licence.as_str()];
-    for stage in manifest.cascade().map_err(|e| e.to_string())? {
+    for stage in selection.cascade {
         if !licences.contains(&stage.licence.as_str()) {
             licences.push(&stage.licence);
         }
     }
-    Ok(format!("the code is MIT OR Apache-2.0; the models: {}", licences.join("; ")))
+    format!("the code is MIT OR Apache-2.0; the models: {}", licences.join("; "))
 }
 
 fn gallery(file: &Path) -> Result<String, String> {
