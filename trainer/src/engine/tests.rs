@@ -75,26 +75,25 @@ fn our_kernels_and_burns_learn_alike() {
     let pixels = faces(3, [3, 112, 96]);
     for normalisation in [Normalisation::None, Normalisation::Batch] {
         let network = small(normalisation, Output::Fc5);
-        let run = |kernels| {
-            let mut net =
-                Trainable::new(network.clone(), Precision::F32, &device).unwrap().with_kernels(kernels);
-            let leaves = net.leaves();
-            let x = tensor(&pixels, [3, 3, 112, 96], &device).autodiff();
-            let y = net.forward(&leaves, x, Mode::Learn).unwrap();
-            let mut grads = (y.clone() * y).sum().backward();
-            let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
-            leaves.iter().map(of).collect::<Vec<_>>()
-        };
-        alike(&run(Kernels::Ours), &run(Kernels::Burn), &format!("{normalisation:?}"));
+        alike(&network, &tensor(&pixels, [3, 3, 112, 96], &device), &format!("{normalisation:?}"));
     }
 }
 
-/// Gradients of two ways, parameter by parameter.
-fn alike(ours: &[Vec<f32>], burns: &[Vec<f32>], which: &str) {
-    assert_eq!(ours.len(), burns.len());
-    for (i, (a, b)) in ours.iter().zip(burns).enumerate() {
+/// Our kernels and burn's give `network` the same gradients on `faces`, parameter by parameter.
+fn alike(network: &Network, faces: &Tensor<4>, which: &str) {
+    let run = |kernels| {
+        let mut net =
+            Trainable::new(network.clone(), Precision::F32, &faces.device()).unwrap().with_kernels(kernels);
+        let leaves = net.leaves();
+        let outputs = net.forward_all(&leaves, faces.clone().autodiff(), Mode::Learn).unwrap();
+        let sum = outputs.into_iter().map(|y| (y.clone() * y).sum()).reduce(|a, b| a + b).unwrap();
+        let mut grads = sum.backward();
+        let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
+        leaves.iter().map(of).collect::<Vec<_>>()
+    };
+    for (i, (a, b)) in run(Kernels::Ours).iter().zip(run(Kernels::Burn)).enumerate() {
         let scale = b.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
-        let off = a.iter().zip(b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale;
+        let off = a.iter().zip(&b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale;
         assert!(off < 2e-2, "{which}, parameter {i}: off by {off}");
     }
 }
@@ -104,20 +103,13 @@ fn convolutions_without_padding_learn_alike_too() {
     use crate::detector::{Stage, nets::begin};
     let device = Device::flex();
     for stage in Stage::ALL {
-        let (network, side) = (begin(stage, 5).unwrap(), stage.side());
+        let side = stage.side();
         let pixels = faces(3, [3, side, side]);
-        let run = |kernels| {
-            let mut net =
-                Trainable::new(network.clone(), Precision::F32, &device).unwrap().with_kernels(kernels);
-            let leaves = net.leaves();
-            let x = tensor(&pixels, [3, 3, side, side], &device).autodiff();
-            let outputs = net.forward_all(&leaves, x, Mode::Learn).unwrap();
-            let sum = outputs.into_iter().map(|y| (y.clone() * y).sum()).reduce(|a, b| a + b).unwrap();
-            let mut grads = sum.backward();
-            let of = |leaf: &Tensor<1>| param::read(&leaf.grad_remove(&mut grads).unwrap()).unwrap();
-            leaves.iter().map(of).collect::<Vec<_>>()
-        };
-        alike(&run(Kernels::Ours), &run(Kernels::Burn), &format!("{stage:?}"));
+        alike(
+            &begin(stage, 5).unwrap(),
+            &tensor(&pixels, [3, 3, side, side], &device),
+            &format!("{stage:?}"),
+        );
     }
 }
 
