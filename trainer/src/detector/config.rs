@@ -71,6 +71,10 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(!self.data.labels.is_empty(), "data.labels: no file; `limen-train detect` prints them");
+        for t in self.thresholds.iter().flatten() {
+            // What the manifest would refuse, after the first network's hours.
+            ensure!((0.0..1.0).contains(t), "thresholds: {t} is no probability from 0 to below 1");
+        }
         ensure!((0.0..=1.0).contains(&self.data.sure), "data.sure = {}: 0 to 1", self.data.sure);
         ensure!(
             (0.0..=0.5).contains(&self.data.held_out),
@@ -118,6 +122,9 @@ mod tests {
         let with = |data: &str, stages: &str| refused(&format!("seed = 1\n[data]\n{data}\n{stages}"));
         assert!(with("labels = []", stages).contains("d.toml: data.labels: no file"));
         assert!(with("labels = [\"a\"]\nheld_out = 0.9", stages).contains("data.held_out = 0.9: 0 to 0.5"));
+        let error =
+            refused(&format!("seed = 1\nthresholds = [0.5, 1.0, 0.7]\n[data]\nlabels = [\"a\"]\n{stages}"));
+        assert!(error.contains("thresholds: 1 is no probability"), "{error}");
         let error = with("labels = [\"a\"]", stages);
         assert!(error.contains("d.toml: p: fall.at"), "{error}");
         let error = with("labels = [\"a\"]", &stages.replace("[p]", "[p]\nfall = { kind = \"constant\" }"));
