@@ -33,16 +33,16 @@ struct Finding {
 /// Runs the command. `Exit::No` when something is to be done.
 pub fn run(args: &Doctor) -> Result<Exit> {
     let config = args.site.config()?;
-    let manifest = Manifest::load(&config.models.folder).map_err(|e| e.to_string());
-    let selection = manifest.as_ref().map_err(Clone::clone);
+    let manifest = Manifest::load(&config.models.folder);
+    let selection = manifest.as_ref().map_err(ToString::to_string);
     let selection = selection.and_then(|m| m.select(config.embedder()).map_err(|e| e.to_string()));
-    let mut findings = vec![Finding {
-        what: "models",
-        result: selection.as_ref().map_err(Clone::clone).and_then(|s| models(&config, s)),
-    }];
-    if let Ok(selection) = &selection {
-        findings.push(Finding { what: "terms", result: Ok(terms(selection)) });
-    }
+    let mut findings = match selection {
+        Ok(selection) => vec![
+            Finding { what: "models", result: models(&config, &selection) },
+            Finding { what: "terms", result: Ok(terms(&selection)) },
+        ],
+        Err(e) => vec![Finding { what: "models", result: Err(e) }],
+    };
     findings.extend([
         Finding { what: "gallery", result: gallery(&config.gallery.file) },
         Finding { what: "camera", result: camera(&config) },
