@@ -201,6 +201,12 @@ impl Spec {
         CHANNELS.map(|c| (((c as f64 * self.width) / 8.0).round() as usize).max(1) * 8)
     }
 
+    /// The places of all residual units, two convolutions each.
+    pub fn units(&self) -> impl Iterator<Item = [String; 2]> {
+        let stages = (1..).zip(self.depth.units());
+        stages.flat_map(|(stage, units)| (0..units).map(move |unit| places(stage, unit)))
+    }
+
     /// The network for crops of [`INPUT`], its weights drawn from `seed`.
     ///
     /// # Errors
@@ -227,11 +233,11 @@ impl Builder<'_> {
             value = self.conv(&format!("{s}_1"), value, [out, channels], 2)?;
             channels = out;
             for unit in 0..units {
-                let (a, b) = (2 * unit + 2, 2 * unit + 3);
-                let inner = self.conv(&format!("{s}_{a}"), value, [out, out], 1)?;
-                let inner = self.conv(&format!("{s}_{b}"), inner, [out, out], 1)?;
+                let [first, last] = places(s, unit);
+                let inner = self.conv(&first, value, [out, out], 1)?;
+                let inner = self.conv(&last, inner, [out, out], 1)?;
                 // Nothing follows the sum (reference trap 7).
-                value = self.net.push(format!("res{s}_{b}"), Op::Add, &[value, inner]);
+                value = self.net.push(format!("res{last}"), Op::Add, &[value, inner]);
             }
         }
         value = match self.spec.output {
@@ -330,6 +336,12 @@ impl Builder<'_> {
             }),
         }
     }
+}
+
+/// Where the convolutions of a stage's residual unit stand, as the published network counts them: `2_2` and `2_3` are
+/// the first unit of stage 2. A layer is called by its kind and its place.
+fn places(stage: usize, unit: usize) -> [String; 2] {
+    [2, 3].map(|first| format!("{stage}_{}", 2 * unit + first))
 }
 
 fn batch_norm(channels: usize) -> Op {

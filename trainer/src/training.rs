@@ -6,6 +6,7 @@ pub mod pupil;
 pub mod record;
 pub mod schedule;
 pub mod solver;
+pub mod start;
 pub mod teacher;
 pub mod validate;
 

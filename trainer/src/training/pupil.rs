@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::backbone::init::Init;
@@ -11,15 +11,14 @@ use crate::dataset::crop::{HEIGHT, WIDTH};
 use crate::dataset::loader::{Batch, SAMPLE_LENGTH};
 use crate::engine::param::{flat, read};
 use crate::engine::{Kind, Mode, Param, Trainable};
-use crate::graph;
-use crate::graph::{InputShape, Network, Shape};
+use crate::graph::{self, Network, Shape};
 use crate::head::memory::Sizes;
 use crate::head::sampling::Sample;
 use crate::head::{Head, HeadInput, Memory, PartialFc, WeightRule, unit_rows};
-use crate::import::{ImportSource, ImportSpec, import, weights};
 use crate::ops::Kernels;
 use crate::training::checkpoint::{self, Checkpoint};
 use crate::training::solver::{Solver, clip};
+use crate::training::start;
 use crate::training::teacher::Lessons;
 
 /// Layer name of the classifier.
@@ -70,7 +69,7 @@ impl Pupil {
     /// When the start cannot be read or is of another network.
     pub fn new(config: &Config, classes: usize, lesson: Option<usize>, device: &Device) -> Result<Self> {
         let network = match &config.start {
-            Some(Start::Onnx(path)) => start_from_onnx(path)?,
+            Some(Start::Onnx(path)) => start::from_onnx(path)?,
             _ => config.network.build(config.seed)?,
         };
         let name = network.name.clone();
@@ -110,19 +109,12 @@ impl Pupil {
                 pupil.begin_from(&mut checkpoint).with_context(|| path.display().to_string())?;
             }
             Some(Start::Weights(path)) => {
-                let mut bag = weights::read(path)?;
-                for param in pupil.net.params_mut() {
-                    let tensor = bag.take(&param.name).with_context(|| path.display().to_string())?;
-                    set(param, tensor.shape(), tensor.data(), device)
-                        .with_context(|| path.display().to_string())?;
-                }
-                for s in pupil.net.statistics_mut() {
-                    let mut take = |what: &str| -> Result<Tensor<1>> {
-                        let tensor = bag.take(&format!("{}.{what}", s.name));
-                        Ok(flat(tensor.with_context(|| path.display().to_string())?.data(), device))
-                    };
-                    (s.mean, s.variance) = (take("mean")?, take("variance")?);
-                }
+                start::take(&mut pupil.net, start::read(path)?, [], device)
+                    .with_context(|| path.display().to_string())?;
+            }
+            Some(Start::Shallower(path)) => {
+                start::take(&mut pupil.net, start::read(path)?, config.network.units(), device)
+                    .with_context(|| path.display().to_string())?;
             }
             Some(Start::Onnx(_)) | None => {}
         }
@@ -372,24 +364,6 @@ fn integers(values: &[usize], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i64> = values.iter().map(|v| *v as i64).collect();
     let n = values.len();
     Tensor::from_data(TensorData::new(values, [n]), device)
-}
-
-fn set(param: &mut Param, shape: &[usize], values: &[f32], device: &Device) -> Result<()> {
-    ensure!(shape == param.shape, "{} is {shape:?}, this network's is {:?}", param.name, param.shape);
-    param.value = flat(values, device);
-    Ok(())
-}
-
-fn start_from_onnx(path: &std::path::Path) -> Result<Network> {
-    let source = ImportSource::Onnx { path: path.to_owned() };
-    let network = import(&ImportSpec { source, role: None, name: None })?;
-    ensure!(
-        network.input == InputShape::fixed(3, HEIGHT, WIDTH),
-        "{}: it takes {}, the crops are [3, {HEIGHT}, {WIDTH}]",
-        path.display(),
-        Shape::from(network.input)
-    );
-    Ok(network)
 }
 
 /// Numbers of the network's first output.
