@@ -14,7 +14,7 @@ const MOST_NEGATIVES: usize = 40;
 
 /// Face probability from which a window counts as let through: less than at the door, as a stage shall know what lies
 /// just below too.
-const LENIENT: f32 = 0.3;
+const LENIENT: f32 = 0.1;
 
 /// Windows by kind.
 #[derive(Debug, Default, PartialEq)]
