@@ -23,6 +23,8 @@ pub const INPUT_NAME: &str = "face";
 pub const OUTPUT_NAME: &str = "embedding";
 /// First slope of every PReLU (Caffe `prelu_layer.cpp`, default filler).
 const SLOPE: f32 = 0.25;
+/// What is added to the variance in batch normalisation.
+pub const EPSILON: f32 = 1e-5;
 /// Channels of the four stages at width 1.
 const CHANNELS: [usize; 4] = [64, 128, 256, 512];
 
@@ -350,7 +352,7 @@ fn batch_norm(channels: usize) -> Op {
         shift: vec![0.0; channels],
         mean: vec![0.0; channels],
         variance: vec![1.0; channels],
-        epsilon: 1e-5,
+        epsilon: EPSILON,
     })
 }
 

@@ -104,8 +104,8 @@ pub enum Start {
     Onnx(PathBuf),
     /// Named tensors (.safetensors) of this run's own network.
     Weights(PathBuf),
-    /// The same of a network with fewer residual units: those that are new begin by changing nothing.
-    Shallower(PathBuf),
+    /// The same of a smaller network, which this one begins as: fewer residual units, or the light head for fc5.
+    Smaller(PathBuf),
 }
 
 /// An embedder whose embeddings the network is pulled toward.

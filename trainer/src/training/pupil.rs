@@ -1,6 +1,7 @@
 //! The network, its head and its solver: what learns.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -103,20 +104,8 @@ impl Pupil {
             solver,
             device: device.clone(),
         };
-        match &config.start {
-            Some(Start::Checkpoint(path)) => {
-                let mut checkpoint = checkpoint::load(path)?;
-                pupil.begin_from(&mut checkpoint).with_context(|| path.display().to_string())?;
-            }
-            Some(Start::Weights(path)) => {
-                start::take(&mut pupil.net, start::read(path)?, [], device)
-                    .with_context(|| path.display().to_string())?;
-            }
-            Some(Start::Shallower(path)) => {
-                start::take(&mut pupil.net, start::read(path)?, config.network.units(), device)
-                    .with_context(|| path.display().to_string())?;
-            }
-            Some(Start::Onnx(_)) | None => {}
+        if let Some(Start::Checkpoint(path) | Start::Weights(path) | Start::Smaller(path)) = &config.start {
+            pupil.begin(path).with_context(|| path.display().to_string())?;
         }
         Ok(pupil)
     }
@@ -301,19 +290,25 @@ impl Pupil {
         self.load_statistics(checkpoint)
     }
 
+    /// Begins as the file says that the run's start names.
+    fn begin(&mut self, path: &Path) -> Result<()> {
+        match &self.config.start {
+            Some(Start::Checkpoint(_)) => self.begin_from(&mut checkpoint::load(path)?),
+            Some(Start::Smaller(_)) => {
+                start::grow(&mut self.net, start::read(path)?, &self.config.network, &self.device)
+            }
+            _ => start::take(&mut self.net, start::read(path)?, &self.device),
+        }
+    }
+
     /// Takes the network of another run, and its classifier where it has as many classes.
     fn begin_from(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
-        for param in self.net.params_mut() {
-            param.value =
-                flat(&checkpoint.take(&format!("param/{}", param.name), &param.shape)?, &self.device);
+        let classifier = (checkpoint.state.classes == self.classes).then_some(&mut self.outer[0]);
+        for param in self.net.params_mut().iter_mut().chain(classifier) {
+            let values = checkpoint.take(&format!("param/{}", param.name), &param.shape)?;
+            param.value = flat(&values, &self.device);
         }
-        self.load_statistics(checkpoint)?;
-        if checkpoint.state.classes == self.classes {
-            let param = &mut self.outer[0];
-            param.value =
-                flat(&checkpoint.take(&format!("param/{}", param.name), &param.shape)?, &self.device);
-        }
-        Ok(())
+        self.load_statistics(checkpoint)
     }
 
     fn load_statistics(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {

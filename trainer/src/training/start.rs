@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use burn::tensor::Device;
 
+use crate::backbone::{EPSILON, Output, Spec};
 use crate::dataset::crop::{HEIGHT, WIDTH};
 use crate::engine::Trainable;
 use crate::engine::param::flat;
-use crate::graph::{InputShape, Network, Shape};
+use crate::graph::{InputShape, Network, Shape, Tensor};
 use crate::import::weights::{self, Weights};
 use crate::import::{ImportSource, ImportSpec, import};
 
@@ -31,13 +32,66 @@ pub fn read(path: &Path) -> Result<Weights> {
     Ok(bag)
 }
 
-/// Every weight and statistic of `net` out of `bag`. Of the residual units at the places `may_lack`, those that the bag
-/// lacks keep what was drawn for them, except that their last layer gives 0: the sum is what goes in, so the deeper
-/// network begins as the shallower one (Chen et al., Net2Net, ICLR 2016) and learns from there.
+/// Every weight and statistic of `net` out of `bag`.
 ///
 /// # Errors
 /// When a tensor is missing or of another shape, by name.
-pub fn take(
+pub fn take(net: &mut Trainable, bag: Weights, device: &Device) -> Result<()> {
+    take_but(net, bag, [], device)
+}
+
+/// The same out of the bag of a network that is smaller than `spec`'s, `net`: that begins as the smaller one (Chen et
+/// al., Net2Net, ICLR 2016) and learns from there.
+///
+/// # Errors
+/// When a tensor is missing or of another shape, by name.
+pub fn grow(net: &mut Trainable, mut bag: Weights, spec: &Spec, device: &Device) -> Result<()> {
+    if spec.output == Output::Fc5 && bag.get("conv5_dw.weight").is_some() {
+        multiply_light_head(&mut bag)?;
+    }
+    take_but(net, bag, spec.units(), device)
+}
+
+/// The light head of a bag as the one fully connected layer that does the same: its weights are the products of the
+/// two layers', its bias what the batch normalisation between them adds.
+fn multiply_light_head(bag: &mut Weights) -> Result<()> {
+    let (depthwise, last) = (bag.take("conv5_dw.weight")?, bag.take("fc5.weight")?);
+    let (&[channels, _, height, width], &[length, inner]) = (depthwise.shape(), last.shape()) else {
+        bail!("conv5_dw is {:?}, fc5 {:?}: that is no light head", depthwise.shape(), last.shape());
+    };
+    ensure!(inner == channels, "conv5_dw has {channels} channels, fc5 takes {inner}");
+    let mut factor = vec![1.0; channels];
+    let mut shift = vec![0.0; channels];
+    if bag.get("bn5_dw.scale").is_some() {
+        let mut part = |what| -> Result<Vec<f32>> {
+            let tensor = bag.take(&format!("bn5_dw.{what}"))?;
+            ensure!(tensor.shape() == [channels], "bn5_dw.{what} is {:?}, not {channels}", tensor.shape());
+            Ok(tensor.into_data())
+        };
+        let (mean, variance) = (part("mean")?, part("variance")?);
+        (factor, shift) = (part("scale")?, part("shift")?);
+        for (c, factor) in factor.iter_mut().enumerate() {
+            *factor /= (variance[c] + EPSILON).sqrt();
+            shift[c] -= mean[c] * *factor;
+        }
+    }
+    let map = height * width;
+    let mut weight = Vec::with_capacity(length * channels * map);
+    for row in last.data().chunks_exact(channels) {
+        for ((w, f), cells) in row.iter().zip(&factor).zip(depthwise.data().chunks_exact(map)) {
+            weight.extend(cells.iter().map(|cell| w * f * cell));
+        }
+    }
+    let dot = |row: &[f32]| row.iter().zip(&shift).map(|(w, s)| w * s).sum();
+    let bias: Vec<f32> = last.data().chunks_exact(channels).map(dot).collect();
+    bag.insert("fc5.weight", Tensor::new([length, channels * map], weight)?)?;
+    bag.insert("fc5.bias", Tensor::new([length], bias)?)?;
+    Ok(())
+}
+
+/// [`take`], but of the residual units at the places `may_lack`, those that the bag lacks keep what was drawn for them,
+/// except that their last layer gives 0: the sum is what goes in.
+fn take_but(
     net: &mut Trainable,
     mut bag: Weights,
     may_lack: impl IntoIterator<Item = [String; 2]>,
@@ -57,17 +111,21 @@ pub fn take(
         if silent.contains(&param.name) {
             param.value = param.value.zeros_like();
         } else if !is_new(param.name.split('.').next().unwrap_or_default()) {
-            let tensor = bag.take(&param.name)?;
-            let (name, wanted) = (&param.name, &param.shape);
-            ensure!(tensor.shape() == wanted, "{name} is {:?}, this network's is {wanted:?}", tensor.shape());
-            param.value = flat(tensor.data(), device);
+            param.value = flat(&of_shape(&mut bag, &param.name, &param.shape)?, device);
         }
     }
     for s in net.statistics_mut().iter_mut().filter(|s| !is_new(&s.name)) {
-        s.mean = flat(bag.take(&format!("{}.mean", s.name))?.data(), device);
-        s.variance = flat(bag.take(&format!("{}.variance", s.name))?.data(), device);
+        let shape = s.mean.dims();
+        s.mean = flat(&of_shape(&mut bag, &format!("{}.mean", s.name), &shape)?, device);
+        s.variance = flat(&of_shape(&mut bag, &format!("{}.variance", s.name), &shape)?, device);
     }
     Ok(())
+}
+
+fn of_shape(bag: &mut Weights, name: &str, wanted: &[usize]) -> Result<Vec<f32>> {
+    let tensor = bag.take(name)?;
+    ensure!(tensor.shape() == wanted, "{name} is {:?}, this network's is {wanted:?}", tensor.shape());
+    Ok(tensor.into_data())
 }
 
 /// The network of an ONNX file that takes the crops.
@@ -89,10 +147,9 @@ pub fn from_onnx(path: &Path) -> Result<Network> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::{Depth, Normalisation, Spec};
+    use crate::backbone::{Depth, Normalisation};
     use crate::engine::Precision;
     use crate::engine::param::read;
-    use crate::graph::Tensor;
     use crate::graph::reference::evaluate;
 
     fn spec(depth: Depth, normalisation: Normalisation) -> Spec {
@@ -112,25 +169,78 @@ mod tests {
         bag
     }
 
+    /// What a network gives for a picture.
+    fn of(net: &Trainable) -> Vec<f32> {
+        let picture: Vec<f32> = (0..3 * HEIGHT * WIDTH).map(|i| (i as f32 * 0.7).sin()).collect();
+        let network = net.to_network().unwrap();
+        evaluate(&network, &picture, 1, HEIGHT, WIDTH).unwrap().remove(0).data
+    }
+
+    fn drawn(spec: &Spec, seed: u64) -> Trainable {
+        Trainable::new(spec.build(seed).unwrap(), Precision::F32, &Device::flex()).unwrap()
+    }
+
     #[test]
     fn a_deeper_network_begins_as_the_shallower_one() {
         let device = Device::flex();
-        let picture: Vec<f32> = (0..3 * HEIGHT * WIDTH).map(|i| (i as f32 * 0.7).sin()).collect();
         for normalisation in [Normalisation::None, Normalisation::Batch] {
-            let make = |depth, seed| {
-                let network = spec(depth, normalisation).build(seed).unwrap();
-                Trainable::new(network, Precision::F32, &device).unwrap()
-            };
-            let (shallow, mut deep) = (make(Depth::D10, 1), make(Depth::D20, 2));
-            let e = take(&mut deep, bag(&shallow), [], &device).unwrap_err().to_string();
+            let deep_spec = spec(Depth::D20, normalisation);
+            let shallow = drawn(&spec(Depth::D10, normalisation), 1);
+            let mut deep = drawn(&deep_spec, 2);
+            let e = take(&mut deep, bag(&shallow), &device).unwrap_err().to_string();
             assert!(e.contains("conv1_2") && e.contains("missing"), "{e}");
-            let spec = spec(Depth::D20, normalisation);
-            take(&mut deep, bag(&shallow), spec.units(), &device).unwrap();
-            let of = |net: &Trainable| {
-                let network = net.to_network().unwrap();
-                evaluate(&network, &picture, 1, HEIGHT, WIDTH).unwrap().remove(0).data
-            };
+            grow(&mut deep, bag(&shallow), &deep_spec, &device).unwrap();
             assert_eq!(of(&deep), of(&shallow), "{normalisation:?}");
         }
+    }
+
+    #[test]
+    fn a_network_with_fc5_begins_as_the_one_with_the_light_head() {
+        let device = Device::flex();
+        for normalisation in [Normalisation::None, Normalisation::Batch] {
+            let full_spec = spec(Depth::D4, normalisation);
+            let mut light = drawn(&Spec { output: Output::Depthwise, ..full_spec.clone() }, 1);
+            for (s, what) in light.statistics_mut().iter_mut().zip(1..) {
+                s.mean = s.mean.clone() + 0.01 * what as f32;
+                s.variance = s.variance.clone() * 1.5;
+            }
+            for shift in light.params_mut().iter_mut().filter(|p| p.name.ends_with(".shift")) {
+                shift.value = shift.value.clone() + 0.3;
+            }
+            let mut full = drawn(&full_spec, 2);
+            grow(&mut full, bag(&light), &full_spec, &device).unwrap();
+            let (full, light) = (of(&full), of(&light));
+            let largest = light.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
+            for (a, b) in full.iter().zip(&light) {
+                assert!((a - b).abs() < 1e-4 * largest, "{normalisation:?}: {a} for {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_by_name() {
+        let device = Device::flex();
+        let here = spec(Depth::D4, Normalisation::Batch);
+        let mut net = drawn(&here, 1);
+        let refused = |net: &mut Trainable, change: &dyn Fn(&mut Weights)| {
+            let mut bag = bag(net);
+            change(&mut bag);
+            take(net, bag, &device).unwrap_err().to_string()
+        };
+        let cut = |name: &'static str| {
+            move |bag: &mut Weights| {
+                bag.take(name).unwrap();
+                bag.insert(name, Tensor::new([3], vec![0.0; 3]).unwrap()).unwrap();
+            }
+        };
+        for name in ["bn1_1.mean", "bn1_1.variance", "fc5.weight"] {
+            let e = refused(&mut net, &cut(name));
+            assert!(e.contains(name) && e.contains("[3]"), "{e}");
+        }
+        let mut full = drawn(&here, 1);
+        let mut light = bag(&drawn(&Spec { output: Output::Depthwise, ..here.clone() }, 1));
+        cut("bn5_dw.mean")(&mut light);
+        let e = grow(&mut full, light, &here, &device).unwrap_err().to_string();
+        assert!(e.contains("bn5_dw.mean"), "{e}");
     }
 }

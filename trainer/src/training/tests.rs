@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::backbone::Spec;
+use crate::config::Start;
 use crate::evaluate::extract::Feature;
 use crate::evaluate::lfw::Fusion;
 use crate::export::onnx;
@@ -161,11 +162,18 @@ fn other_pictures_and_other_networks_are_refused() {
     assert!(e.contains("another network") && e.contains("fc5"), "{e}");
     // A start from a checkpoint takes the weights and begins at step 1.
     let mut next = first.clone();
-    next.start = Some(crate::config::Start::Checkpoint(ended.checkpoint));
+    next.start = Some(Start::Checkpoint(ended.checkpoint.clone()));
     let run2 = dir.path().join("next");
     go(&next, &run2, Begin::Anew).unwrap();
     let (a, b) = (Metrics::read(&run).unwrap(), Metrics::read(&run2).unwrap());
     assert!(b.steps[0].loss < a.steps[0].loss, "it begins where the other ended");
+    // One from its weights alone has the same network, without the classifier.
+    let [of_checkpoint, of_weights] = [Start::Checkpoint, Start::Weights].map(|start| {
+        next.start = Some(start(ended.checkpoint.clone()));
+        pupil::network_at_start(&next, &Device::flex()).unwrap()
+    });
+    assert_eq!(of_checkpoint, of_weights);
+    assert_ne!(of_weights, first.network.build(first.seed).unwrap(), "and not what was drawn");
     std::fs::remove_dir_all(dir.path().join("people/p5")).unwrap();
     let e = go(&first, &run, Begin::Resume).unwrap_err().to_string();
     assert!(e.contains("other pictures"), "{e}");

@@ -35,7 +35,7 @@ fn every_file_is_a_run() {
         assert_eq!(Config::parse(&config.to_toml().unwrap()).unwrap(), *config, "{name}");
         config.head.build().unwrap();
     }
-    for (folder, files) in [("paper", 10), ("ablation", 9), ("small", 3), ("teacher", 3)] {
+    for (folder, files) in [("paper", 10), ("ablation", 9), ("small", 3), ("heads", 7), ("teacher", 4)] {
         let here = all.keys().filter(|n| n.starts_with(&format!("{folder}/"))).count();
         assert_eq!(here, files, "{folder}");
     }
