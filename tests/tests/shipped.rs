@@ -107,7 +107,7 @@ fn pixels(crop: &RgbImage) -> Vec<f32> {
 #[test]
 fn the_weights_in_training_give_the_same_embeddings() {
     let mut config =
-        Config::load(&folder("../trainer/configs/teacher/half-10-further.toml")).expect("a configuration");
+        Config::load(&folder("../trainer/configs/teacher/half-10-full.toml")).expect("a configuration");
     config.start = Some(Start::Weights(folder("weights/limen-half10.safetensors")));
     let mut pupil = Pupil::new(&config, 1, None, &device::open(Backend::Cpu).unwrap()).unwrap();
     for (name, face) in faces() {

@@ -226,8 +226,9 @@ fn circle(scene: &mut Scene, cloud: &Cloud) {
     // Names in the order of their angles, each moved on where it would lie on the one before.
     let size = 12.0;
     let mut taken: Vec<[f32; 4]> = Vec::new();
+    let common = common_start(&cloud.names);
     for (c, d) in cloud.directions.iter().enumerate() {
-        let name = shortened(&cloud.names[c], 44.0, size);
+        let name = shortened(&cloud.names[c][common..], 44.0, size);
         let width = font::width(&name, size, font::Weight::Regular);
         let middle = at(d[1].atan2(d[0]), CIRCLE + 44.0);
         let boxed =
@@ -242,10 +243,33 @@ fn circle(scene: &mut Scene, cloud: &Cloud) {
     }
 }
 
+/// Bytes that all names begin with, up to the last `-`, `_` or `/` among them: the name of a collection, which tells
+/// nobody apart.
+fn common_start(names: &[String]) -> usize {
+    let Some((first, others)) = names.split_first().filter(|(_, others)| !others.is_empty()) else {
+        return 0;
+    };
+    let ends = first.char_indices().filter(|(_, c)| ['-', '_', '/'].contains(c)).map(|(at, _)| at + 1);
+    let shared = |end: &usize| others.iter().all(|name| name.starts_with(&first[..*end]));
+    ends.take_while(shared).last().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plot::tests::assert_legible;
+
+    #[test]
+    fn names_lose_what_they_share() {
+        let start = |names: &[&str]| common_start(&labels(names));
+        assert_eq!(start(&["set-a-Ann", "set-a-Bob"]), 6);
+        assert_eq!(start(&["set-Ann", "set-Anton"]), 4, "not in the midst of a word");
+        assert_eq!(start(&["é-1", "é-2"]), 3, "bytes");
+        assert_eq!(start(&["1", "10"]), 0);
+        assert_eq!(start(&["a-1", "b-1"]), 0);
+        assert_eq!(start(&["a-1"]), 0, "one alone keeps its name");
+        assert_eq!(start(&[]), 0);
+    }
 
     fn labels(names: &[&str]) -> Vec<String> {
         names.iter().map(|&n| n.to_owned()).collect()

@@ -40,8 +40,8 @@ pub fn take(net: &mut Trainable, bag: Weights, device: &Device) -> Result<()> {
     take_but(net, bag, [], device)
 }
 
-/// The same out of the bag of a network that is smaller than `spec`'s, `net`: that begins as the smaller one (Chen et
-/// al., Net2Net, ICLR 2016) and learns from there.
+/// The same out of the bag of a network that is smaller than `spec`'s, `net`: that begins as the smaller one, its
+/// embeddings' length apart (Chen et al., Net2Net, ICLR 2016), and learns from there.
 ///
 /// # Errors
 /// When a tensor is missing or of another shape, by name.
@@ -52,8 +52,10 @@ pub fn grow(net: &mut Trainable, mut bag: Weights, spec: &Spec, device: &Device)
     take_but(net, bag, spec.units(), device)
 }
 
-/// The light head of a bag as the one fully connected layer that does the same: its weights are the products of the
-/// two layers', its bias what the batch normalisation between them adds.
+/// The light head of a bag as the one fully connected layer that does the same but for a factor: its weights are the
+/// products of the two layers', its bias what the batch normalisation between them adds. The factor makes its rows as
+/// long in the mean as drawing does (Xavier: 1). They would be short otherwise, their gradients long, and a rate that
+/// suits the rest would throw away what they know.
 fn multiply_light_head(bag: &mut Weights) -> Result<()> {
     let (depthwise, last) = (bag.take("conv5_dw.weight")?, bag.take("fc5.weight")?);
     let (&[channels, _, height, width], &[length, inner]) = (depthwise.shape(), last.shape()) else {
@@ -83,7 +85,12 @@ fn multiply_light_head(bag: &mut Weights) -> Result<()> {
         }
     }
     let dot = |row: &[f32]| row.iter().zip(&shift).map(|(w, s)| w * s).sum();
-    let bias: Vec<f32> = last.data().chunks_exact(channels).map(dot).collect();
+    let mut bias: Vec<f32> = last.data().chunks_exact(channels).map(dot).collect();
+    let norm = |row: &[f32]| row.iter().map(|w| w * w).sum::<f32>().sqrt();
+    let mean = weight.chunks_exact(channels * map).map(norm).sum::<f32>() / length as f32;
+    if mean > 0.0 {
+        weight.iter_mut().chain(&mut bias).for_each(|w| *w /= mean);
+    }
     bag.insert("fc5.weight", Tensor::new([length, channels * map], weight)?)?;
     bag.insert("fc5.bias", Tensor::new([length], bias)?)?;
     Ok(())
@@ -151,6 +158,7 @@ mod tests {
     use crate::engine::Precision;
     use crate::engine::param::read;
     use crate::graph::reference::evaluate;
+    use limen_gallery_db::score::unit;
 
     fn spec(depth: Depth, normalisation: Normalisation) -> Spec {
         Spec { depth, width: 0.125, embedding: 16, normalisation, ..Spec::default() }
@@ -209,11 +217,19 @@ mod tests {
             }
             let mut full = drawn(&full_spec, 2);
             grow(&mut full, bag(&light), &full_spec, &device).unwrap();
-            let (full, light) = (of(&full), of(&light));
-            let largest = light.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
-            for (a, b) in full.iter().zip(&light) {
-                assert!((a - b).abs() < 1e-4 * largest, "{normalisation:?}: {a} for {b}");
+            // The same embedding but for its length: fc5's rows are 1 long in the mean.
+            let [here, there] = [&full, &light].map(|net| {
+                let mut embedding = of(net);
+                unit(&mut embedding).unwrap();
+                embedding
+            });
+            for (a, b) in here.iter().zip(&there) {
+                assert!((a - b).abs() < 1e-5, "{normalisation:?}: {a} for {b}");
             }
+            let fc5 = full.params().iter().find(|p| p.name == "fc5.weight").unwrap();
+            let rows = read(&fc5.value).unwrap();
+            let norms = rows.chunks_exact(fc5.shape[1]).map(|r| r.iter().map(|w| w * w).sum::<f32>().sqrt());
+            assert!((norms.sum::<f32>() / 16.0 - 1.0).abs() < 1e-4);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Runs on drawn faces: a resumed run equals an unbroken one bit by bit, passes add up, divergence is told.
 
 use super::*;
-use crate::backbone::Spec;
+use crate::backbone::{Normalisation, Spec};
 use crate::config::Start;
 use crate::evaluate::extract::Feature;
 use crate::evaluate::lfw::Fusion;
@@ -153,7 +153,8 @@ fn a_loss_that_is_no_number_ends_the_run() {
 fn other_pictures_and_other_networks_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     people(&dir.path().join("people"));
-    let first = config(dir.path(), SCHEDULE);
+    let mut first = config(dir.path(), SCHEDULE);
+    first.network.normalisation = Normalisation::Batch;
     let run = dir.path().join("run");
     let ended = go(&first, &run, Begin::Anew).unwrap();
     let mut other = first.clone();

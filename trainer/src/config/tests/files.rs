@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::backbone::{Biases, Depth, LastActivation, Normalisation, Output, Spec};
 use crate::config::{Config, Start};
 use crate::dataset::augment::Augment;
+use crate::dataset::split::held_out;
 use crate::head::HeadConfig;
 use crate::head::a_softmax::{ASoftmax, Gradient};
 use crate::head::energy::Energy;
@@ -34,6 +35,13 @@ fn every_file_is_a_run() {
         assert!(name.ends_with(".toml"), "{name}");
         assert_eq!(Config::parse(&config.to_toml().unwrap()).unwrap(), *config, "{name}");
         config.head.build().unwrap();
+        if let Some(identities) = config.data.identities
+            && config.data.held_out > 0.0
+        {
+            let names: Vec<String> = (0..identities).map(|i| i.to_string()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            held_out(&names, config.data.held_out, config.seed).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
     }
     for (folder, files) in [("paper", 10), ("ablation", 9), ("small", 3), ("heads", 7), ("teacher", 4)] {
         let here = all.keys().filter(|n| n.starts_with(&format!("{folder}/"))).count();
