@@ -180,6 +180,28 @@ fn other_pictures_and_other_networks_are_refused() {
     assert!(e.contains("other pictures"), "{e}");
 }
 
+/// Reference trap 4: the weights themselves are put to unit length, and their gradient is plain.
+#[test]
+fn class_weights_have_unit_length_in_a_run_where_the_head_wants_it() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    // A rate that moves nothing: what a checkpoint holds is then what the last forward saw.
+    let still = SCHEDULE.replace("lr = 0.02", "lr = 1e-9");
+    let lengths = |head: &str| -> Vec<f32> {
+        let mut config = config(dir.path(), &still);
+        config.head = toml::from_str(&format!("kind = \"{head}\"")).unwrap();
+        let ended = go(&config, &dir.path().join(head), Begin::Anew).unwrap();
+        let mut kept = checkpoint::load(&ended.checkpoint).unwrap();
+        let weight = kept.take("param/fc6.weight", &[kept.state.classes, 16]).unwrap();
+        weight.chunks_exact(16).map(|row| row.iter().map(|w| w * w).sum::<f32>().sqrt()).collect()
+    };
+    let is_unit = |length: &f32| (length - 1.0).abs() < 1e-5;
+    let found = lengths("a-softmax");
+    assert!(found.iter().all(is_unit), "{found:?}");
+    let found = lengths("softmax");
+    assert!(!found.iter().all(is_unit), "plain softmax keeps its own: {found:?}");
+}
+
 #[test]
 fn too_few_people_are_told() {
     let dir = tempfile::tempdir().unwrap();
