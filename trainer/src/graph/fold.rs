@@ -1,6 +1,6 @@
 //! Folds frozen batch normalisation into the layer before it, so that nothing is left of it when the network runs.
 
-use super::{BatchNorm, GraphError, Network, Op, ValueId};
+use super::{BatchNorm, GraphError, Network, Op, Tensor, ValueId};
 
 /// Multiplies every [`Op::BatchNorm`] into the convolution or fully connected layer it follows.
 ///
@@ -48,6 +48,12 @@ fn multiply_into(op: &mut Op, b: &BatchNorm) -> bool {
         Op::Gemm(g) => (&mut g.weight, &mut g.bias),
         _ => return false,
     };
+    scale_and_shift(weight, bias, b);
+    true
+}
+
+/// Puts the normalisation `b` of a layer's output into the layer's weights, one row a channel, and its bias.
+pub fn scale_and_shift(weight: &mut Tensor, bias: &mut Option<Vec<f32>>, b: &BatchNorm) {
     let channels = b.mean.len();
     let per_channel = weight.data().len() / channels.max(1);
     // f64, so that folding costs one rounding a weight and no more.
@@ -62,14 +68,13 @@ fn multiply_into(op: &mut Op, b: &BatchNorm) -> bool {
         .enumerate()
         .map(|(c, &v)| ((f64::from(v) - f64::from(b.mean[c])) * factor(c) + f64::from(b.shift[c])) as f32);
     *bias = Some(shifted.collect());
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::reference::evaluate;
-    use crate::graph::{Conv2d, Gemm, InputShape, Size2, Tensor};
+    use crate::graph::{Conv2d, Gemm, InputShape, Size2};
 
     fn conv(weight: Vec<f32>, bias: Option<Vec<f32>>) -> Op {
         Op::Conv2d(Conv2d {

@@ -9,7 +9,8 @@ use crate::backbone::{EPSILON, Output, Spec};
 use crate::dataset::crop::{HEIGHT, WIDTH};
 use crate::engine::Trainable;
 use crate::engine::param::flat;
-use crate::graph::{InputShape, Network, Shape, Tensor};
+use crate::graph::fold::scale_and_shift;
+use crate::graph::{BatchNorm, InputShape, Network, Shape, Tensor};
 use crate::import::weights::{self, Weights};
 use crate::import::{ImportSource, ImportSpec, import};
 
@@ -57,31 +58,29 @@ pub fn grow(net: &mut Trainable, mut bag: Weights, spec: &Spec, device: &Device)
 /// long in the mean as drawing does (Xavier: 1). They would be short otherwise, their gradients long, and a rate that
 /// suits the rest would throw away what they know.
 fn multiply_light_head(bag: &mut Weights) -> Result<()> {
-    let (depthwise, last) = (bag.take("conv5_dw.weight")?, bag.take("fc5.weight")?);
+    let (mut depthwise, last) = (bag.take("conv5_dw.weight")?, bag.take("fc5.weight")?);
     let (&[channels, _, height, width], &[length, inner]) = (depthwise.shape(), last.shape()) else {
         bail!("conv5_dw is {:?}, fc5 {:?}: that is no light head", depthwise.shape(), last.shape());
     };
     ensure!(inner == channels, "conv5_dw has {channels} channels, fc5 takes {inner}");
-    let mut factor = vec![1.0; channels];
-    let mut shift = vec![0.0; channels];
+    let mut shift = None;
     if bag.get("bn5_dw.scale").is_some() {
-        let mut part = |what| -> Result<Vec<f32>> {
-            let tensor = bag.take(&format!("bn5_dw.{what}"))?;
-            ensure!(tensor.shape() == [channels], "bn5_dw.{what} is {:?}, not {channels}", tensor.shape());
-            Ok(tensor.into_data())
+        let mut part = |what| of_shape(bag, &format!("bn5_dw.{what}"), &[channels]);
+        let norm = BatchNorm {
+            scale: part("scale")?,
+            shift: part("shift")?,
+            mean: part("mean")?,
+            variance: part("variance")?,
+            epsilon: EPSILON,
         };
-        let (mean, variance) = (part("mean")?, part("variance")?);
-        (factor, shift) = (part("scale")?, part("shift")?);
-        for (c, factor) in factor.iter_mut().enumerate() {
-            *factor /= (variance[c] + EPSILON).sqrt();
-            shift[c] -= mean[c] * *factor;
-        }
+        scale_and_shift(&mut depthwise, &mut shift, &norm);
     }
+    let shift = shift.unwrap_or_else(|| vec![0.0; channels]);
     let map = height * width;
     let mut weight = Vec::with_capacity(length * channels * map);
     for row in last.data().chunks_exact(channels) {
-        for ((w, f), cells) in row.iter().zip(&factor).zip(depthwise.data().chunks_exact(map)) {
-            weight.extend(cells.iter().map(|cell| w * f * cell));
+        for (w, cells) in row.iter().zip(depthwise.data().chunks_exact(map)) {
+            weight.extend(cells.iter().map(|cell| w * cell));
         }
     }
     let dot = |row: &[f32]| row.iter().zip(&shift).map(|(w, s)| w * s).sum();
@@ -110,7 +109,7 @@ fn take_but(
         let place = layer.trim_start_matches(|c: char| c.is_ascii_lowercase());
         new.iter().flatten().any(|p| p == place)
     };
-    let scaled = !net.statistics().is_empty();
+    let scaled = net.has_batch_norm();
     let silent =
         |[_, p]: &[String; 2]| if scaled { format!("bn{p}.scale") } else { format!("conv{p}.weight") };
     let silent: Vec<String> = new.iter().map(silent).collect();
