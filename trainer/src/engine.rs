@@ -7,14 +7,14 @@ pub mod norm;
 pub mod param;
 
 use burn::tensor::activation::relu;
-use burn::tensor::module::{conv2d, linear, max_pool2d};
+use burn::tensor::module::{conv2d, linear};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, FloatDType, Tensor};
 
 use crate::engine::norm::{Operands, Statistics};
 pub use crate::engine::param::{Kind, Param};
 use crate::graph::{GraphError, MaxPool, Network, Node, Op, Rounding, Size2};
-use crate::ops::{Fused, Kernels, conv3x3};
+use crate::ops::{Fused, Kernels, conv3x3, max_pool};
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,7 +257,7 @@ impl Trainable {
                     Value::Map(x) => Value::Map(relu(x)),
                     Value::Vector(x) => Value::Vector(relu(x)),
                 },
-                Layer::Pool(pool) => Value::Map(max_pool(map(read(0)?, node)?, pool)),
+                Layer::Pool(pool) => Value::Map(max_pool(map(read(0)?, node)?, window(pool), self.kernels)),
                 Layer::Flatten => match read(0)? {
                     Value::Map(x) => Value::Vector(x.flatten(1, 3)),
                     vector => vector,
@@ -330,12 +330,11 @@ fn prelu<const D: usize>(x: Tensor<D>, slope: Tensor<D>) -> Tensor<D> {
     relu(x.clone()) - relu(x.neg()) * slope
 }
 
-fn max_pool(x: Tensor<4>, pool: &MaxPool) -> Tensor<4> {
-    let options = MaxPoolOptions::new([pool.kernel.height, pool.kernel.width])
+fn window(pool: &MaxPool) -> MaxPoolOptions<2> {
+    MaxPoolOptions::new([pool.kernel.height, pool.kernel.width])
         .with_stride([pool.stride.height, pool.stride.width])
         .with_padding([pool.pad.height, pool.pad.width])
-        .with_ceil_mode(pool.rounding == Rounding::Ceil);
-    max_pool2d(x, options)
+        .with_ceil_mode(pool.rounding == Rounding::Ceil)
 }
 
 /// What `node` reads as its input `i`; the last reader takes it away.

@@ -1,4 +1,5 @@
-//! The training step's heavy operations on the CPU: 3x3 convolution with bias, PReLU and residual, forward and backward.
+//! The training step's heavy operations on the CPU, forward and backward: 3x3 convolution with bias, PReLU and
+//! residual, batch normalisation, pooling.
 //!
 //! On burn's CPU back end (flex) with f32 these run our own SIMD kernels, everywhere else burn's own operations. Results
 //! of the kernels are tensors of shape `[n, c, h, w]` whose memory is channels-last; a kernel given such a tensor reads
@@ -15,6 +16,7 @@ mod flex;
 mod gemm;
 mod layer;
 mod normalise;
+mod pool;
 mod scratch;
 mod sgd;
 mod shape;
@@ -23,8 +25,8 @@ mod simd;
 mod tests;
 mod winograd;
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation};
 
 pub use sgd::SgdRule;
@@ -75,10 +77,10 @@ pub fn conv3x3(
         _ => Err(Box::new((x, weight, fused))),
     };
     match ours {
-        Ok(y) if pad == 0 => {
+        Ok(y) if pad == 0 => flex::inside(&y).unwrap_or_else(|| {
             let [n, c, ..] = y.dims();
             y.slice([0..n, 0..c, 1..h - 1, 1..w - 1])
-        }
+        }),
         Ok(y) => y,
         Err(declined) => {
             let (x, weight, fused) = *declined;
@@ -86,6 +88,12 @@ pub fn conv3x3(
             activated(y, fused.slope, fused.residual)
         }
     }
+}
+
+/// The maxima of `x` `[n, c, h, w]` over windows. Of equal ones the first gets the gradient.
+pub fn max_pool(x: Tensor<4>, options: MaxPoolOptions<2>, kernels: Kernels) -> Tensor<4> {
+    let ours = if kernels == Kernels::Ours { flex::max_pool(&x, &options) } else { None };
+    ours.unwrap_or_else(|| max_pool2d(x, options))
 }
 
 /// `prelu(x) + residual` by burn's operations.

@@ -1,7 +1,7 @@
 //! The kernels against burn's own operations and against finite differences.
 
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
 use proptest::prelude::*;
 
@@ -246,6 +246,47 @@ fn the_same_bits_with_one_thread_and_with_three() {
     let one = run(1);
     for _ in 0..3 {
         assert_eq!(one, run(3));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn pooling_and_its_gradient_equal_burns(
+        n in 1..4usize, c in 1..40usize, h in 1..12usize, w in 1..12usize, kernel in 1..4usize, stride in 1..4usize,
+        ceil: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let options = MaxPoolOptions::new([kernel, kernel]).with_stride([stride, stride]).with_ceil_mode(ceil);
+        prop_assume!(h.min(w) >= kernel || ceil);
+        let run = |kernels| {
+            let x = tensor::<4>([n, c, h, w], 1, &device).require_grad();
+            let y = match kernels {
+                Kernels::Ours => super::max_pool(x.clone(), options.clone(), kernels),
+                Kernels::Burn => max_pool2d(x.clone(), options.clone()),
+            };
+            let up = tensor::<4>(y.dims(), 2, &device);
+            let grads = (y.clone() * up).sum().backward();
+            (y.dims(), values(y), values(x.grad(&grads).unwrap()))
+        };
+        let (ours, burns) = (run(Kernels::Ours), run(Kernels::Burn));
+        prop_assert_eq!(ours.0, burns.0);
+        prop_assert_eq!(ours.1, burns.1);
+        prop_assert!(distance(&ours.2, &burns.2) < 1e-6);
+    }
+
+    #[test]
+    fn a_map_without_its_border_is_the_slice(n in 1..4usize, c in 1..20usize, h in 3..9usize, w in 3..9usize) {
+        let device = Device::flex().autodiff();
+        let x = tensor::<4>([n, c, h, w], 1, &device).require_grad();
+        let up = tensor::<4>([n, c, h - 2, w - 2], 2, &device);
+        let results = |y: Tensor<4>| {
+            let grads = (y.clone() * up.clone()).sum().backward();
+            (values(y), values(x.grad(&grads).unwrap()))
+        };
+        let slice = x.clone().slice([0..n, 0..c, 1..h - 1, 1..w - 1]);
+        prop_assert_eq!(results(super::flex::inside(&x).unwrap()), results(slice));
     }
 }
 

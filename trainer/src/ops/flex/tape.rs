@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::strategy::{
+    BalancedCheckpointing, CheckpointStrategy, NoCheckpointing,
+};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
@@ -47,13 +49,14 @@ pub enum Way {
     ForwardOnly,
 }
 
-/// Runs a step of two to five inputs and puts it on the tape.
+/// Runs a step of one to five inputs and puts it on the tape.
 pub fn record<C: CheckpointStrategy, R: Recorded>(
     inputs: Vec<NodeGuard>,
     run: impl FnOnce(Way) -> (FlexTensor, Option<R>),
 ) -> Tracked<C> {
     // The tape's arrays have their length in the type.
     match inputs.len() {
+        1 => fixed::<C, R, 1>(inputs, run),
         2 => fixed::<C, R, 2>(inputs, run),
         3 => fixed::<C, R, 3>(inputs, run),
         4 => fixed::<C, R, 4>(inputs, run),
@@ -91,4 +94,26 @@ where
     DispatchTensor: DispatchKindConversion<B>,
 {
     tensor.as_ref().map_or(Some(None), |t| primitive::<B, D>(t).map(Some))
+}
+
+/// Runs a step of `x` alone, on the tape where `x` is; `None` where it does not lie on this back end in f32.
+pub fn alone<R: Recorded>(
+    x: &Tensor<4>,
+    run: impl Fn(&FlexTensor, Way) -> (FlexTensor, Option<R>),
+) -> Option<Tensor<4>> {
+    fn tracked<C: CheckpointStrategy, R: Recorded>(
+        x: &Tensor<4>,
+        run: impl Fn(&FlexTensor, Way) -> (FlexTensor, Option<R>),
+    ) -> Option<Tensor<4>>
+    where
+        DispatchTensor: DispatchKindConversion<Autodiff<Flex, C>>,
+    {
+        let x = primitive::<Autodiff<Flex, C>, 4>(x)?;
+        let y = record::<C, R>(vec![x.node()], |way| run(x.primitive(), way));
+        Some(Tensor::from_primitive::<Autodiff<Flex, C>>(y))
+    }
+    if let Some(x) = primitive::<Flex, 4>(x) {
+        return Some(Tensor::from_primitive::<Flex>(run(&x, Way::ForwardOnly).0));
+    }
+    tracked::<NoCheckpointing, R>(x, &run).or_else(|| tracked::<BalancedCheckpointing, R>(x, &run))
 }
