@@ -177,6 +177,10 @@ pub struct ModelEntry {
     /// for P-, R- and O-Net, SphereFace `face_detect_demo.m` L32).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub face_threshold: Option<f32>,
+    /// O-Net only: how often it looks for the landmarks, 1 or 2. The second time it is shown the box that it made of
+    /// the first, and the mean of both counts; left out, once, as published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmark_looks: Option<u8>,
     /// Embedders only: the alignment template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<Alignment>,
@@ -386,6 +390,10 @@ impl Selection<'_> {
             h.update(m.sha256.as_bytes());
             // Debug of plain numbers and words: any change of preprocessing changes it.
             h.update(format!("{:?}{:?}{:?}", m.input, m.alignment, m.embedding).as_bytes());
+            // Once is what was before there was a choice.
+            if let Some(looks) = m.landmark_looks.filter(|looks| *looks != 1) {
+                h.update([looks]);
+            }
         }
         let digest = h.finalize();
         format!("{}@{}", self.embedder.id, hex(&digest[..6]))

@@ -49,6 +49,7 @@ pub fn write(folder: &Path, nets: &Nets) {
             source: "tests/src/nets.rs".into(),
             input,
             face_threshold: None,
+            landmark_looks: None,
             alignment: mirror.map(|_| Alignment::SPHEREFACE_112X96),
             embedding: mirror.map(|mirror| EmbeddingSpec { length: LENGTH, mirror }),
             operating_points,

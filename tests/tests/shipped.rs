@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use limen_models::detect::mtcnn::Settings;
+use limen_models::detect::mtcnn::{Mtcnn, Settings};
 use limen_models::image::RgbImage;
-use limen_models::manifest::{Kind, Manifest};
+use limen_models::manifest::{Kind, Manifest, ModelEntry};
 use limen_models::photo;
 use limen_models::pipeline::{Embed, Face, Pipeline};
 use limen_models::quality::Limits;
@@ -107,7 +107,7 @@ fn pixels(crop: &RgbImage) -> Vec<f32> {
 #[test]
 fn the_weights_in_training_give_the_same_embeddings() {
     let mut config =
-        Config::load(&folder("../trainer/configs/teacher/half-10-full.toml")).expect("a configuration");
+        Config::load(&folder("../trainer/configs/teacher/half-10-long.toml")).expect("a configuration");
     config.start = Some(Start::Weights(folder("weights/limen-half10.safetensors")));
     let mut pupil = Pupil::new(&config, 1, None, &device::open(Backend::Cpu).unwrap()).unwrap();
     for (name, face) in faces() {
@@ -120,6 +120,29 @@ fn the_weights_in_training_give_the_same_embeddings() {
         }
         let alike = cosine(&sum, &embedding(&name, &face));
         assert!(alike >= SAME, "{name}: cosine {alike} between training and door");
+    }
+}
+
+#[test]
+fn a_second_look_moves_landmarks_a_little_and_nothing_else() {
+    let mut manifest = weights();
+    let cascade = |manifest: &Manifest| Mtcnn::load(manifest, manifest.cascade().unwrap()).unwrap();
+    let twice = cascade(&manifest);
+    let [.., o] = manifest.cascade().unwrap();
+    assert_eq!(o.landmark_looks, Some(2));
+    let once = ModelEntry { landmark_looks: None, ..o.clone() };
+    manifest.put(once).unwrap();
+    let once = cascade(&manifest);
+    for (name, path) in photos() {
+        let image = photo::decode_file(&path).unwrap();
+        let see = |cascade: &Mtcnn| cascade.detect(image.view(), &Settings::door()).unwrap().remove(0);
+        let (a, b) = (see(&once), see(&twice));
+        assert_eq!((a.bbox, a.confidence), (b.bbox, b.confidence), "{name}");
+        let [left, right, ..] = a.landmarks.0;
+        let moved = a.landmarks.0.iter().zip(b.landmarks.0).map(|(p, q)| p.distance(q)).sum::<f32>()
+            / (5.0 * left.distance(right));
+        // Both see the same eyes, nose and mouth.
+        assert!(moved > 0.0 && moved < 0.05, "{name}: by {moved} of the eye distance");
     }
 }
 

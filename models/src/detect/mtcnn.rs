@@ -84,6 +84,11 @@ impl Settings {
     }
 }
 
+/// Lengths of O-Net's outputs: probabilities, box, landmarks.
+const OUTPUTS: [usize; 3] = [2, 4, 10];
+/// What O-Net said of one crop.
+type Looks = [Vec<f32>; OUTPUTS.len()];
+
 /// How a crop is shown to a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum View {
@@ -104,6 +109,8 @@ struct Candidate {
 pub struct Mtcnn {
     front: Front,
     output: Stage,
+    /// Whether O-Net looks for the landmarks again, in the box that it found.
+    looks_again: bool,
 }
 
 /// The cascade's first stages, P-Net alone or with R-Net: what they let through is what the next stage is taught on.
@@ -126,7 +133,11 @@ struct Stage {
 impl Mtcnn {
     /// Loads the three networks of [`Manifest::cascade`].
     pub fn load(manifest: &Manifest, [p, r, o]: [&ModelEntry; 3]) -> Result<Self, ModelError> {
-        Ok(Self { front: Front::load(manifest, p, Some(r))?, output: Stage::load(manifest, o)? })
+        Ok(Self {
+            front: Front::load(manifest, p, Some(r))?,
+            output: Stage::load(manifest, o)?,
+            looks_again: o.landmark_looks == Some(2),
+        })
     }
 
     /// Face probabilities above which windows pass P-, R- and O-Net.
@@ -150,19 +161,43 @@ impl Mtcnn {
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<Vec<Detection>, ModelError> {
-        let runs = self.output.run_crops(frame, &candidates, View::Straight, [2, 4, 10], scratch)?;
+        let runs = self.output.run_crops(frame, &candidates, View::Straight, OUTPUTS, scratch)?;
         let passing: Vec<usize> =
             (0..candidates.len()).filter(|&i| runs[i][0][1] > self.output.threshold).collect();
         let chosen: Vec<Candidate> = passing.iter().map(|&i| candidates[i]).collect();
+        let looks: Vec<&Looks> = passing.iter().map(|&i| &runs[i]).collect();
+        let points = self.landmarks(frame, &chosen, &looks, settings, scratch)?;
+        let mut faces: Vec<Detection> = Vec::new();
+        for ((c, [prob, shift, _]), landmarks) in chosen.iter().zip(looks).zip(points) {
+            let bbox = shifted(c.bbox, four(shift), c.bbox.width(), c.bbox.height());
+            faces.push(Detection { bbox, landmarks, confidence: prob[1] });
+        }
+        nms::suppress(&mut faces, 0.7, Overlap::Min);
+        if self.looks_again {
+            self.look_again(frame, &mut faces, settings, scratch)?;
+        }
+        Ok(faces)
+    }
+
+    /// Landmarks by the third output of `looks`, O-Net's at the candidates, and by a look at their mirror images where
+    /// the settings ask for it.
+    fn landmarks(
+        &self,
+        frame: RgbView<'_>,
+        candidates: &[Candidate],
+        looks: &[&Looks],
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<Landmarks>, ModelError> {
         let mirrored = match settings.landmarks {
             LandmarkPasses::Single => None,
             LandmarkPasses::Mirrored => {
-                Some(self.output.run_crops(frame, &chosen, View::Mirrored, [2, 4, 10], scratch)?)
+                Some(self.output.run_crops(frame, candidates, View::Mirrored, OUTPUTS, scratch)?)
             }
         };
-        let mut faces: Vec<Detection> = Vec::new();
-        for (k, (&i, c)) in passing.iter().zip(&chosen).enumerate() {
-            let mut points = unit_points(&runs[i][2]);
+        let mut all = Vec::with_capacity(candidates.len());
+        for (k, (c, look)) in candidates.iter().zip(looks).enumerate() {
+            let mut points = unit_points(&look[2]);
             if let Some(m) = &mirrored {
                 let flipped = unit_points(&m[k][2]);
                 // Mirrored back and left swapped with right: order 2, 1, 3, 5, 4.
@@ -172,14 +207,34 @@ impl Mtcnn {
             }
             let (w, h) = (c.bbox.width(), c.bbox.height());
             let place = |p: Point| Point::new(w * p.x + c.bbox.x1 - 1.0, h * p.y + c.bbox.y1 - 1.0);
-            faces.push(Detection {
-                bbox: shifted(c.bbox, four(&runs[i][1]), w, h),
-                landmarks: Landmarks(points.map(place)),
-                confidence: runs[i][0][1],
-            });
+            all.push(Landmarks(points.map(place)));
         }
-        nms::suppress(&mut faces, 0.7, Overlap::Min);
-        Ok(faces)
+        Ok(all)
+    }
+
+    /// Shows O-Net the boxes that it made, and takes the mean of the landmarks that it sees now and those it saw.
+    fn look_again(
+        &self,
+        frame: RgbView<'_>,
+        faces: &mut [Detection],
+        settings: &Settings,
+        scratch: &mut Scratch,
+    ) -> Result<(), ModelError> {
+        let again = |f: &Detection| Candidate {
+            bbox: square(f.bbox).truncated(),
+            score: f.confidence,
+            shift: [0.0; 4],
+        };
+        let candidates: Vec<Candidate> = faces.iter().map(again).collect();
+        let runs = self.output.run_crops(frame, &candidates, View::Straight, OUTPUTS, scratch)?;
+        let looks: Vec<&Looks> = runs.iter().collect();
+        let points = self.landmarks(frame, &candidates, &looks, settings, scratch)?;
+        for (face, seen) in faces.iter_mut().zip(points) {
+            for (p, q) in face.landmarks.0.iter_mut().zip(seen.0) {
+                *p = Point::new((p.x + q.x) / 2.0, (p.y + q.y) / 2.0);
+            }
+        }
+        Ok(())
     }
 }
 

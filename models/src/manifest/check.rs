@@ -73,6 +73,11 @@ impl Manifest {
             }
             _ => {}
         }
+        match (m.kind, m.landmark_looks) {
+            (Kind::MtcnnO, Some(1 | 2)) | (_, None) => {}
+            (Kind::MtcnnO, _) => return bad("landmark_looks", "1 or 2"),
+            _ => return bad("landmark_looks", "only mtcnn-o looks for landmarks"),
+        }
         for p in &m.operating_points {
             if !(p.fmr > 0.0 && p.fmr < 1.0 && (-1.0..=1.0).contains(&p.threshold)) {
                 return bad("operating_points", "fmr lies between 0 and 1, threshold between -1 and 1");

@@ -12,6 +12,7 @@ fn entry(kind: Kind, side: usize) -> ModelEntry {
         source: "test".into(),
         input: Input::sphereface(side, side, Colour::Rgb),
         face_threshold: None,
+        landmark_looks: None,
         alignment: None,
         embedding: None,
         operating_points: vec![],
@@ -66,6 +67,12 @@ fn the_model_id_follows_every_change_of_the_way_from_frame_to_embedding() {
     assert_ne!(base, change(&|m| m.embedding.as_mut().unwrap().mirror = Mirror::None, 3));
     assert_eq!(base, change(&|m| m.operating_points.clear(), 3), "thresholds change no embedding");
     assert_eq!(base, change(&|m| m.face_threshold = Some(0.5), 1), "nor do a detector's");
+    assert_ne!(base, change(&|m| m.landmark_looks = Some(2), 2), "other landmarks");
+    assert_eq!(
+        base,
+        change(&|m| m.landmark_looks = Some(1), 2),
+        "once is what is meant where nothing is said"
+    );
 }
 
 #[test]
@@ -92,7 +99,11 @@ fn each_bad_field_is_named() {
     p.input.width = 13;
     assert!(full().put(p.clone()).unwrap_err().to_string().contains("field input.width"));
     (p.input.width, p.face_threshold) = (12, Some(1.0));
-    assert!(full().put(p).unwrap_err().to_string().contains("field face_threshold"));
+    assert!(full().put(p.clone()).unwrap_err().to_string().contains("field face_threshold"));
+    (p.face_threshold, p.landmark_looks) = (None, Some(2));
+    assert!(full().put(p).unwrap_err().to_string().contains("only mtcnn-o"));
+    let o = ModelEntry { landmark_looks: Some(3), ..full().models[2].clone() };
+    assert!(full().put(o).unwrap_err().to_string().contains("field landmark_looks"));
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub fn run(args: &Export) -> Result<()> {
         source,
         input: Input::sphereface(WIDTH, HEIGHT, colour),
         face_threshold: None,
+        landmark_looks: None,
         alignment: Some(Alignment::SPHEREFACE_112X96),
         embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
         operating_points: Vec::new(),

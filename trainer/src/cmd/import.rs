@@ -250,6 +250,7 @@ fn entry(
         source: args.source.clone(),
         input,
         face_threshold: None,
+        landmark_looks: None,
         alignment,
         embedding,
         operating_points: args

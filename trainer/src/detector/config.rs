@@ -20,6 +20,9 @@ pub struct Config {
     /// Face probability from which a window shall pass P-, R- and O-Net, for the manifest; left out, MTCNN's own.
     #[serde(default)]
     pub thresholds: Option<[f32; 3]>,
+    /// How often O-Net shall look for the landmarks, 1 or 2, for the manifest; left out, once.
+    #[serde(default)]
+    pub landmark_looks: Option<u8>,
     /// What it learns from.
     pub data: Data,
     /// P-Net's steps.
@@ -75,6 +78,9 @@ impl Config {
             // What the manifest would refuse, after the first network's hours.
             ensure!((0.0..1.0).contains(t), "thresholds: {t} is no probability from 0 to below 1");
         }
+        if let Some(looks) = self.landmark_looks {
+            ensure!((1..=2).contains(&looks), "landmark_looks = {looks}: 1 or 2");
+        }
         ensure!((0.0..=1.0).contains(&self.data.sure), "data.sure = {}: 0 to 1", self.data.sure);
         ensure!(
             (0.0..=0.5).contains(&self.data.held_out),
@@ -125,6 +131,8 @@ mod tests {
         let error =
             refused(&format!("seed = 1\nthresholds = [0.5, 1.0, 0.7]\n[data]\nlabels = [\"a\"]\n{stages}"));
         assert!(error.contains("thresholds: 1 is no probability"), "{error}");
+        let error = refused(&format!("seed = 1\nlandmark_looks = 0\n[data]\nlabels = [\"a\"]\n{stages}"));
+        assert!(error.contains("landmark_looks = 0: 1 or 2"), "{error}");
         let error = with("labels = [\"a\"]", stages);
         assert!(error.contains("d.toml: p: fall.at"), "{error}");
         let error = with("labels = [\"a\"]", &stages.replace("[p]", "[p]\nfall = { kind = \"constant\" }"));

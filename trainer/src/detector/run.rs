@@ -99,6 +99,7 @@ fn put(
             Stage::R => r,
             Stage::O => o,
         }),
+        landmark_looks: config.landmark_looks.filter(|_| stage == Stage::O),
         alignment: None,
         embedding: None,
         operating_points: Vec::new(),
@@ -133,6 +134,7 @@ mod tests {
         let config = Config {
             seed: 3,
             thresholds: Some([0.5, 0.4, 0.4]),
+            landmark_looks: Some(2),
             data: Data { labels: vec![], empty: vec![], sure: 0.98, held_out: 0.0 },
             p: schedule(120),
             r: schedule(60),
@@ -149,6 +151,8 @@ mod tests {
         let manifest = Manifest::load(&dir.path().join(MODELS)).unwrap();
         let cascade = Mtcnn::load(&manifest, manifest.cascade().unwrap()).unwrap();
         assert_eq!(cascade.thresholds(), [0.5, 0.4, 0.4]);
+        let looks = manifest.cascade().unwrap().map(|entry| entry.landmark_looks);
+        assert_eq!(looks, [None, None, Some(2)]);
         let told = measure(&cascade, &Settings::door(), &all.train, 0.98, 1).unwrap();
         assert_eq!((told.faces, told.pictures), (3, 5));
         // Sixty steps make no detector, but faces are found first.

@@ -133,6 +133,7 @@ mod tests {
             source: "run 7".into(),
             input: Input::sphereface(96, 112, Colour::Bgr),
             face_threshold: None,
+            landmark_looks: None,
             alignment: Some(Alignment::SPHEREFACE_112X96),
             embedding: Some(EmbeddingSpec { length: 128, mirror: Mirror::Sum }),
             operating_points: vec![],

@@ -229,6 +229,7 @@ fn tutor(folder: &Path, length: usize) -> crate::graph::Network {
         source: "test".into(),
         input: Input::sphereface(WIDTH, HEIGHT, limen_models::manifest::Colour::Rgb),
         face_threshold: None,
+        landmark_looks: None,
         alignment: Some(Alignment::SPHEREFACE_112X96),
         embedding: Some(EmbeddingSpec { length, mirror: Mirror::Sum }),
         operating_points: vec![],
