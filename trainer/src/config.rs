@@ -122,6 +122,10 @@ pub struct Teacher {
     /// Times the head's loss: 0 learns from the teacher alone.
     #[serde(default = "full")]
     pub head_weight: f64,
+    /// Whether the class weights begin as the means of its embeddings of each person, so that the margin bites from the
+    /// first step on; its embedding must be as long as the network's.
+    #[serde(default)]
+    pub classes: bool,
     /// Where its embeddings are kept, so that a second run need not wait; beside the run where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,

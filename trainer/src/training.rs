@@ -151,6 +151,9 @@ impl<'a> Run<'a> {
             None => None,
         };
         let mut pupil = Pupil::new(config, pictures.classes(), lessons.as_ref().map(|l| l.length), device)?;
+        if let (Some(lessons), true) = (&lessons, config.teacher.as_ref().is_some_and(|t| t.classes)) {
+            pupil.begin_classes(lessons, &pictures.train)?;
+        }
         let (mut step, mut back_offs) = (0, 0);
         if let Some(mut c) = newest {
             let digest = pictures.train.index().digest();

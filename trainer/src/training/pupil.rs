@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::backbone::init::Init;
 use crate::config::{Config, Start, Teacher};
 use crate::dataset::crop::{HEIGHT, WIDTH};
 use crate::dataset::loader::{Batch, SAMPLE_LENGTH};
+use crate::dataset::set::Set;
 use crate::engine::param::{flat, read};
 use crate::engine::{Kind, Mode, Param, Trainable};
 use crate::graph::{self, Network, Shape};
@@ -299,6 +300,21 @@ impl Pupil {
             }
             _ => start::take(&mut self.net, start::read(path)?, &self.device),
         }
+    }
+
+    /// Takes the mean directions of the people of `set`, which `lessons` are for, as class weights.
+    ///
+    /// # Errors
+    /// When lessons are not as long as embeddings.
+    pub fn begin_classes(&mut self, lessons: &Lessons, set: &Set) -> Result<()> {
+        ensure!(
+            lessons.length == self.length,
+            "teacher.classes: the teacher's embedding has {} numbers, the network's {}",
+            lessons.length,
+            self.length
+        );
+        self.outer[0].value = flat(&lessons.of_people(set), &self.device);
+        Ok(())
     }
 
     /// Takes the network of another run, and its classifier where it has as many classes.

@@ -61,6 +61,22 @@ impl Lessons {
         Ok(Self { length: spec.length, values })
     }
 
+    /// The mean direction of each person of `set`, which the lessons are for: [people, length].
+    pub fn of_people(&self, set: &Set) -> Vec<f32> {
+        let mut means = Vec::with_capacity(set.index().identities().len() * self.length);
+        for places in set.index().ranges() {
+            let mut mean = vec![0.0; self.length];
+            let places: Vec<u32> = places.collect();
+            for lesson in self.of(&places).chunks_exact(self.length) {
+                mean.iter_mut().zip(lesson).for_each(|(sum, v)| *sum += v);
+            }
+            // Lessons that cancel each other out have no direction: such a row stays 0.
+            let _ = unit(&mut mean);
+            means.append(&mut mean);
+        }
+        means
+    }
+
     /// Embeddings of the pictures at these places, one after the other: [n, length].
     pub fn of(&self, samples: &[u32]) -> Vec<f32> {
         let one = |place: &u32| {

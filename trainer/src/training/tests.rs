@@ -315,6 +315,39 @@ fn a_lesson_is_the_sum_of_picture_and_mirror_image() {
 }
 
 #[test]
+fn class_weights_begin_as_the_teachers_means() {
+    let dir = tempfile::tempdir().unwrap();
+    people(&dir.path().join("people"));
+    tutor(dir.path(), 16);
+    let mut config = taught(dir.path(), "lessons.bin");
+    let teacher = config.teacher.as_mut().unwrap();
+    (teacher.classes, teacher.head_weight) = (true, 0.5);
+    config.schedule.lr = 1e-9;
+    let ended = go(&config, &dir.path().join("run"), Begin::Anew).unwrap();
+    let mut kept = checkpoint::load(&ended.checkpoint).unwrap();
+    let weight = kept.take("param/fc6.weight", &[kept.state.classes, 16]).unwrap();
+    let set = Pictures::open(&config).unwrap().train;
+    let lessons = Lessons::prepare(config.teacher.as_ref().unwrap(), &set, dir.path(), 2).unwrap();
+    for (label, range) in set.index().ranges().into_iter().enumerate() {
+        let places: Vec<u32> = range.collect();
+        let mut mean = vec![0.0; 16];
+        for lesson in lessons.of(&places).chunks_exact(16) {
+            mean.iter_mut().zip(lesson).for_each(|(m, v)| *m += v);
+        }
+        unit(&mut mean).unwrap();
+        for (got, want) in weight[label * 16..].iter().zip(&mean) {
+            assert!((got - want).abs() < 1e-5, "class {label}: {got} {want}");
+        }
+    }
+    tutor(dir.path(), 24);
+    let e = format!("{:#}", go(&config, &dir.path().join("other"), Begin::Anew).unwrap_err());
+    assert!(e.contains("lessons of another teacher"), "{e}");
+    config.teacher.as_mut().unwrap().cache = None;
+    let e = format!("{:#}", go(&config, &dir.path().join("another"), Begin::Anew).unwrap_err());
+    assert!(e.contains("teacher.classes: the teacher's embedding has 24 numbers, the network's 16"), "{e}");
+}
+
+#[test]
 fn a_teacher_of_another_length_is_followed_through_a_map() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
