@@ -161,15 +161,14 @@ impl Mtcnn {
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<Vec<Detection>, ModelError> {
+        let candidates: Vec<BBox> = candidates.iter().map(|c| c.bbox).collect();
         let runs = self.output.run_crops(frame, &candidates, View::Straight, OUTPUTS, scratch)?;
-        let passing: Vec<usize> =
-            (0..candidates.len()).filter(|&i| runs[i][0][1] > self.output.threshold).collect();
-        let chosen: Vec<Candidate> = passing.iter().map(|&i| candidates[i]).collect();
-        let looks: Vec<&Looks> = passing.iter().map(|&i| &runs[i]).collect();
-        let points = self.landmarks(frame, &chosen, &looks, settings, scratch)?;
+        let passing = candidates.into_iter().zip(runs).filter(|(_, look)| look[0][1] > self.output.threshold);
+        let (boxes, looks): (Vec<BBox>, Vec<Looks>) = passing.unzip();
+        let points = self.landmarks(frame, &boxes, &looks, settings, scratch)?;
         let mut faces: Vec<Detection> = Vec::new();
-        for ((c, [prob, shift, _]), landmarks) in chosen.iter().zip(looks).zip(points) {
-            let bbox = shifted(c.bbox, four(shift), c.bbox.width(), c.bbox.height());
+        for ((b, [prob, shift, _]), landmarks) in boxes.into_iter().zip(&looks).zip(points) {
+            let bbox = shifted(b, four(shift), b.width(), b.height());
             faces.push(Detection { bbox, landmarks, confidence: prob[1] });
         }
         nms::suppress(&mut faces, 0.7, Overlap::Min);
@@ -179,24 +178,24 @@ impl Mtcnn {
         Ok(faces)
     }
 
-    /// Landmarks by the third output of `looks`, O-Net's at the candidates, and by a look at their mirror images where
+    /// Landmarks by the third output of `looks`, O-Net's at `boxes`, and by a look at their mirror images where
     /// the settings ask for it.
     fn landmarks(
         &self,
         frame: RgbView<'_>,
-        candidates: &[Candidate],
-        looks: &[&Looks],
+        boxes: &[BBox],
+        looks: &[Looks],
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<Vec<Landmarks>, ModelError> {
         let mirrored = match settings.landmarks {
             LandmarkPasses::Single => None,
             LandmarkPasses::Mirrored => {
-                Some(self.output.run_crops(frame, candidates, View::Mirrored, OUTPUTS, scratch)?)
+                Some(self.output.run_crops(frame, boxes, View::Mirrored, OUTPUTS, scratch)?)
             }
         };
-        let mut all = Vec::with_capacity(candidates.len());
-        for (k, (c, look)) in candidates.iter().zip(looks).enumerate() {
+        let mut all = Vec::with_capacity(boxes.len());
+        for (k, (b, look)) in boxes.iter().zip(looks).enumerate() {
             let mut points = unit_points(&look[2]);
             if let Some(m) = &mirrored {
                 let flipped = unit_points(&m[k][2]);
@@ -205,8 +204,8 @@ impl Mtcnn {
                     *p = Point::new((p.x + 1.0 - q.x) / 2.0, (p.y + q.y) / 2.0);
                 }
             }
-            let (w, h) = (c.bbox.width(), c.bbox.height());
-            let place = |p: Point| Point::new(w * p.x + c.bbox.x1 - 1.0, h * p.y + c.bbox.y1 - 1.0);
+            let (w, h) = (b.width(), b.height());
+            let place = |p: Point| Point::new(w * p.x + b.x1 - 1.0, h * p.y + b.y1 - 1.0);
             all.push(Landmarks(points.map(place)));
         }
         Ok(all)
@@ -220,15 +219,9 @@ impl Mtcnn {
         settings: &Settings,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let again = |f: &Detection| Candidate {
-            bbox: square(f.bbox).truncated(),
-            score: f.confidence,
-            shift: [0.0; 4],
-        };
-        let candidates: Vec<Candidate> = faces.iter().map(again).collect();
-        let runs = self.output.run_crops(frame, &candidates, View::Straight, OUTPUTS, scratch)?;
-        let looks: Vec<&Looks> = runs.iter().collect();
-        let points = self.landmarks(frame, &candidates, &looks, settings, scratch)?;
+        let boxes: Vec<BBox> = faces.iter().map(|f| square(f.bbox).truncated()).collect();
+        let looks = self.output.run_crops(frame, &boxes, View::Straight, OUTPUTS, scratch)?;
+        let points = self.landmarks(frame, &boxes, &looks, settings, scratch)?;
         for (face, seen) in faces.iter_mut().zip(points) {
             for (p, q) in face.landmarks.0.iter_mut().zip(seen.0) {
                 *p = Point::new((p.x + q.x) / 2.0, (p.y + q.y) / 2.0);
@@ -305,11 +298,12 @@ fn refine(
     candidates: Vec<Candidate>,
     scratch: &mut Scratch,
 ) -> Result<Vec<Candidate>, ModelError> {
-    let runs = stage.run_crops(frame, &candidates, View::Straight, [2, 4], scratch)?;
+    let boxes: Vec<BBox> = candidates.iter().map(|c| c.bbox).collect();
+    let runs = stage.run_crops(frame, &boxes, View::Straight, [2, 4], scratch)?;
     let mut kept = Vec::new();
-    for (c, run) in candidates.iter().zip(&runs) {
+    for (bbox, run) in boxes.into_iter().zip(&runs) {
         if run[0][1] > stage.threshold {
-            kept.push(Candidate { bbox: c.bbox, score: run[0][1], shift: four(&run[1]) });
+            kept.push(Candidate { bbox, score: run[0][1], shift: four(&run[1]) });
         }
     }
     nms::suppress(&mut kept, 0.7, Overlap::Union);
@@ -334,11 +328,11 @@ impl Stage {
         })
     }
 
-    /// Runs on the crop of every candidate; one list of output rows a candidate.
+    /// Runs on the crop of every box; one list of output rows a box.
     fn run_crops<const N: usize>(
         &self,
         frame: RgbView<'_>,
-        candidates: &[Candidate],
+        boxes: &[BBox],
         view: View,
         lengths: [usize; N],
         scratch: &mut Scratch,
@@ -346,14 +340,14 @@ impl Stage {
         let input = &self.input;
         let side = input.width;
         let one = 3 * side * side;
-        let mut rows = Vec::with_capacity(candidates.len());
-        let mut batch = vec![0.0; one * BATCH.min(candidates.len())];
-        let mut rest = candidates;
+        let mut rows = Vec::with_capacity(boxes.len());
+        let mut batch = vec![0.0; one * BATCH.min(boxes.len())];
+        let mut rest = boxes;
         while !rest.is_empty() {
             let n = if rest.len() >= BATCH { BATCH } else { 1 };
             let (now, later) = rest.split_at(n);
-            for (c, out) in now.iter().zip(batch.chunks_exact_mut(one)) {
-                resample(frame, region(&c.bbox), (side, side), input, out, scratch);
+            for (bbox, out) in now.iter().zip(batch.chunks_exact_mut(one)) {
+                resample(frame, region(bbox), (side, side), input, out, scratch);
                 if view == View::Mirrored {
                     out.chunks_exact_mut(side).for_each(<[f32]>::reverse);
                 }

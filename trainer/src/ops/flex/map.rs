@@ -47,12 +47,12 @@ pub fn max_pool(x: &Tensor<4>, options: &MaxPoolOptions<2>) -> Option<Tensor<4>>
     if !fits {
         return None;
     }
-    tape::alone(x, |x, _| {
+    tape::alone(x, |x| {
         let mut y = memory::unwritten(batch * pool.out_image());
         let mut places = vec![0; y.len()];
         let x = memory::channels_last(x, [batch, channels, h, w]);
         pool.forward(Level::detect(), &x, &mut y, &mut places);
-        (memory::from_channels_last(y, [batch, channels, out[0], out[1]]), Some(Pooled { pool, places }))
+        (memory::from_channels_last(y, [batch, channels, out[0], out[1]]), Pooled { pool, places })
     })
 }
 
@@ -81,13 +81,13 @@ pub fn inside(x: &Tensor<4>) -> Option<Tensor<4>> {
     if n * c == 0 || h.min(w) < 3 {
         return None;
     }
-    tape::alone(x, |x, _| {
+    tape::alone(x, |x| {
         let x = memory::channels_last(x, sizes);
         let mut y = memory::unwritten(n * c * (h - 2) * (w - 2));
         y.par_chunks_mut(c * (h - 2) * (w - 2)).zip(x.par_chunks(c * h * w)).for_each(|(y, x)| {
             let rows = y.chunks_exact_mut(c * (w - 2)).zip(x.chunks_exact(c * w).skip(1));
             rows.for_each(|(y, x)| y.copy_from_slice(&x[c..c * (w - 1)]));
         });
-        (memory::from_channels_last(y, [n, c, h - 2, w - 2]), Some(Inner(sizes)))
+        (memory::from_channels_last(y, [n, c, h - 2, w - 2]), Inner(sizes))
     })
 }

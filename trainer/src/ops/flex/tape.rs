@@ -96,24 +96,24 @@ where
     tensor.as_ref().map_or(Some(None), |t| primitive::<B, D>(t).map(Some))
 }
 
-/// Runs a step of `x` alone, on the tape where `x` is; `None` where it does not lie on this back end in f32.
-pub fn alone<R: Recorded>(
-    x: &Tensor<4>,
-    run: impl Fn(&FlexTensor, Way) -> (FlexTensor, Option<R>),
-) -> Option<Tensor<4>> {
+/// Runs a step of `x` alone, which gives its output and what the way back needs, on the tape where `x` is; `None` where it does not lie on this back end in f32.
+pub fn alone<R: Recorded>(x: &Tensor<4>, run: impl Fn(&FlexTensor) -> (FlexTensor, R)) -> Option<Tensor<4>> {
     fn tracked<C: CheckpointStrategy, R: Recorded>(
         x: &Tensor<4>,
-        run: impl Fn(&FlexTensor, Way) -> (FlexTensor, Option<R>),
+        run: impl Fn(&FlexTensor) -> (FlexTensor, R),
     ) -> Option<Tensor<4>>
     where
         DispatchTensor: DispatchKindConversion<Autodiff<Flex, C>>,
     {
         let x = primitive::<Autodiff<Flex, C>, 4>(x)?;
-        let y = record::<C, R>(vec![x.node()], |way| run(x.primitive(), way));
+        let y = record::<C, R>(vec![x.node()], |_| {
+            let (y, state) = run(x.primitive());
+            (y, Some(state))
+        });
         Some(Tensor::from_primitive::<Autodiff<Flex, C>>(y))
     }
     if let Some(x) = primitive::<Flex, 4>(x) {
-        return Some(Tensor::from_primitive::<Flex>(run(&x, Way::ForwardOnly).0));
+        return Some(Tensor::from_primitive::<Flex>(run(&x).0));
     }
     tracked::<NoCheckpointing, R>(x, &run).or_else(|| tracked::<BalancedCheckpointing, R>(x, &run))
 }
