@@ -11,6 +11,7 @@ pub mod embed;
 pub mod error;
 pub mod geometry;
 pub mod image;
+pub mod kernels;
 pub mod manifest;
 pub mod photo;
 pub mod pipeline;

@@ -8,10 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::format_err;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
 use crate::error::ModelError;
+use crate::kernels::fused::{self, Fused};
+use crate::kernels::prelu;
+use crate::kernels::simd::Level;
 use crate::manifest::{Manifest, ModelEntry};
 use fold::with_constants_folded;
 
@@ -22,7 +26,7 @@ const PLANS_KEPT: usize = 48;
 pub type Shape = [usize; 4];
 
 /// One output of a run, row-major.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Output {
     /// Its shape.
     pub shape: Vec<usize>,
@@ -30,8 +34,16 @@ pub struct Output {
     pub data: Vec<f32>,
 }
 
+/// A network made ready for inputs of one shape.
+enum Plan {
+    /// All of it by our kernels: the program, and which of its outputs each output is.
+    Ours(Fused, Vec<usize>),
+    /// By tract, which may run our kernels for a part.
+    Tract(Arc<TypedRunnableModel>),
+}
+
 struct Plans {
-    by_shape: HashMap<Shape, (u64, Arc<TypedRunnableModel>)>,
+    by_shape: HashMap<Shape, (u64, Arc<Plan>)>,
     clock: u64,
 }
 
@@ -62,7 +74,9 @@ impl Session {
     /// Loads a network held in memory; `path` stands in error messages.
     pub fn from_bytes(id: &str, bytes: &[u8], outputs: &[&str], path: &Path) -> Result<Self, ModelError> {
         let graph = |why: String| ModelError::Graph { path: path.to_owned(), why };
-        let parsed = tract_onnx::onnx()
+        let mut onnx = tract_onnx::onnx();
+        prelu::register(&mut onnx);
+        let parsed = onnx
             .model_for_read(&mut Cursor::new(bytes))
             .map_err(|e| graph(format!("{e:#}; the file may be cut short")))?;
         let names: Vec<String> = parsed
@@ -114,16 +128,33 @@ impl Session {
     pub fn run(&self, shape: Shape, input: &[f32]) -> Result<Vec<Output>, ModelError> {
         let fail = |why: String| ModelError::Run { model: self.id.clone(), why };
         let go = || -> TractResult<Vec<Output>> {
-            let plan = self.plan(shape)?;
-            let input = Tensor::from_shape(&shape, input)?;
-            let values = plan.run(tvec!(input.into()))?;
-            self.outputs
-                .iter()
-                .map(|&i| {
-                    let view = values[i].to_plain_array_view::<f32>()?;
-                    Ok(Output { shape: view.shape().to_vec(), data: view.iter().copied().collect() })
-                })
-                .collect()
+            match &*self.plan(shape)? {
+                Plan::Ours(program, slots) => {
+                    if input.len() != shape.iter().product::<usize>() {
+                        return Err(format_err!("{} numbers are no {shape:?}", input.len()));
+                    }
+                    let empty = |shape: &Vec<usize>| Output {
+                        shape: shape.clone(),
+                        data: vec![0.0; shape.iter().product()],
+                    };
+                    let mut outputs: Vec<Output> = program.shapes().iter().map(empty).collect();
+                    let mut slices: Vec<&mut [f32]> =
+                        outputs.iter_mut().map(|o| o.data.as_mut_slice()).collect();
+                    program.run(input, &mut slices);
+                    Ok(self.outputs.iter().map(|&i| std::mem::take(&mut outputs[slots[i]])).collect())
+                }
+                Plan::Tract(plan) => {
+                    let input = Tensor::from_shape(&shape, input)?;
+                    let values = plan.run(tvec!(input.into()))?;
+                    self.outputs
+                        .iter()
+                        .map(|&i| {
+                            let view = values[i].to_plain_array_view::<f32>()?;
+                            Ok(Output { shape: view.shape().to_vec(), data: view.iter().copied().collect() })
+                        })
+                        .collect()
+                }
+            }
         };
         let outputs = go().map_err(|e| fail(format!("{e:#}")))?;
         if outputs.iter().any(|o| o.data.iter().any(|v| !v.is_finite())) {
@@ -132,7 +163,7 @@ impl Session {
         Ok(outputs)
     }
 
-    fn plan(&self, shape: Shape) -> TractResult<Arc<TypedRunnableModel>> {
+    fn plan(&self, shape: Shape) -> TractResult<Arc<Plan>> {
         // A poisoned lock only means that another thread died between two whole states of the map.
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.clock += 1;
@@ -143,8 +174,11 @@ impl Session {
         }
         let typed = self.parsed.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
         // Before the kernels are chosen, so that they see weights, and after, for what the kernels make of them.
-        let model = with_constants_folded(typed.into_decluttered()?)?.into_optimized()?;
-        let plan = with_constants_folded(model)?.into_runnable()?;
+        let model = fused::fuse(with_constants_folded(typed.into_decluttered()?)?, Level::detect())?;
+        let plan = Arc::new(match fused::whole(&model) {
+            Some((program, slots)) => Plan::Ours(program, slots),
+            None => Plan::Tract(with_constants_folded(model.into_optimized()?)?.into_runnable()?),
+        });
         if plans.by_shape.len() >= PLANS_KEPT
             && let Some(oldest) = plans.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
         {

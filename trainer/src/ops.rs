@@ -10,17 +10,14 @@
 #![allow(unsafe_code, reason = "SIMD kernels; each block says why it is sound")]
 
 mod activate;
-mod buffer;
 mod direct;
 mod flex;
-mod gemm;
 mod layer;
 mod normalise;
 mod pool;
 mod scratch;
 mod sgd;
 mod shape;
-mod simd;
 #[cfg(test)]
 mod tests;
 mod winograd;
@@ -31,7 +28,6 @@ use burn::tensor::{Tensor, activation};
 
 pub use sgd::SgdRule;
 pub use shape::{Shape, Stride};
-pub use simd::Level;
 
 /// Whose kernels run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,114 +1,9 @@
-//! What follows a convolution, on channels-last rows while they are in cache: bias, PReLU, residual, and back.
+//! The way back through what follows a convolution: to its sums, the bias and the PReLU's slope.
 
-use super::buffer::Buffer;
-use super::shape::{Frame, Plane};
-use super::simd::{Level, Simd, by_level};
-
-/// What is done to the sums of a convolution.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Epilogue<'a> {
-    /// Added by channel.
-    pub bias: Option<&'a [f32]>,
-    /// PReLU: negative values are multiplied by the channel's slope.
-    pub slope: Option<&'a [f32]>,
-}
-
-fn pointer(values: Option<&[f32]>, channels: usize) -> *const f32 {
-    values.map_or(std::ptr::null(), |v| {
-        assert_eq!(v.len(), channels, "one number a channel");
-        v.as_ptr()
-    })
-}
-
-#[inline(always)]
-unsafe fn forward_body<S: Simd>(
-    z: *mut f32,
-    y: *mut f32,
-    residual: *const f32,
-    bias: *const f32,
-    slope: *const f32,
-    pixels: usize,
-    channels: usize,
-) {
-    // SAFETY: the caller vouches for pixels x channels numbers behind z, y and residual and channels behind the others.
-    unsafe {
-        for pixel in 0..pixels {
-            let at = pixel.wrapping_mul(channels);
-            let mut c = 0;
-            while c < channels {
-                let n = S::LANES.min(channels - c);
-                let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
-                let store = |p: *mut f32, v| if n == S::LANES { S::store(p, v) } else { S::store_n(p, v, n) };
-                let mut v = load(z.add(at + c));
-                if !bias.is_null() {
-                    v = S::add(v, load(bias.add(c)));
-                    if z != y {
-                        store(z.add(at + c), v);
-                    }
-                }
-                if !slope.is_null() {
-                    v = S::fma(S::negative(v), load(slope.add(c)), S::positive(v));
-                }
-                if !residual.is_null() {
-                    v = S::add(v, load(residual.add(at + c)));
-                }
-                store(y.add(at + c), v);
-                c += S::LANES;
-            }
-        }
-    }
-}
-
-by_level! {
-    /// Runs an epilogue over rows.
-    fn forward_raw = forward_body(
-        z: *mut f32, y: *mut f32, residual: *const f32, bias: *const f32, slope: *const f32, pixels: usize, channels: usize,
-    )
-}
-
-/// Adds the bias to `z` in place and writes the activated values, plus `residual`, to `y`.
-pub fn forward(
-    level: Level,
-    e: &Epilogue<'_>,
-    channels: usize,
-    z: &mut [f32],
-    y: &mut [f32],
-    residual: Option<&[f32]>,
-) {
-    assert_eq!(z.len(), y.len(), "same rows");
-    assert!(residual.is_none_or(|r| r.len() == y.len()), "same rows");
-    let (bias, slope) = (pointer(e.bias, channels), pointer(e.slope, channels));
-    let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
-    // SAFETY: lengths are asserted above.
-    unsafe {
-        forward_raw(
-            level,
-            z.as_mut_ptr(),
-            y.as_mut_ptr(),
-            residual,
-            bias,
-            slope,
-            z.len() / channels,
-            channels,
-        )
-    };
-}
-
-/// As [`forward`] where nobody wants the sums themselves: `y` holds them and is overwritten.
-pub fn forward_in_place(
-    level: Level,
-    e: &Epilogue<'_>,
-    channels: usize,
-    y: &mut [f32],
-    residual: Option<&[f32]>,
-) {
-    assert!(residual.is_none_or(|r| r.len() == y.len()), "same rows");
-    let (bias, slope) = (pointer(e.bias, channels), pointer(e.slope, channels));
-    let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
-    let p = y.as_mut_ptr();
-    // SAFETY: lengths are asserted above; each value is read before it is written.
-    unsafe { forward_raw(level, p, p, residual, bias, slope, y.len() / channels, channels) };
-}
+use limen_models::by_level;
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::frame::{Frame, Plane};
+use limen_models::kernels::simd::{Level, Simd};
 
 #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
 #[inline(always)]
@@ -202,7 +97,7 @@ pub fn backward(
         None => (std::ptr::null(), std::ptr::null()),
     };
     let row = frame.row();
-    assert_eq!(out.len(), frame.len(), "frame of another size");
+    assert_eq!(out.len(), frame.numbers(), "frame of another size");
     out[..row].fill(0.0);
     out[(height + 1) * row..].fill(0.0);
     for y in 0..height {

@@ -1,19 +1,13 @@
-//! Convolution as a sum of matrix products over the taps, in rows of channels-last images.
+//! The passes of a convolution over the taps, in rows of channels-last images.
 
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::direct::{PIXELS, Packed, Walk, correlate};
+use limen_models::kernels::frame::Frame;
+use limen_models::kernels::gemm::{Panels, Tile, gather};
+use limen_models::kernels::simd::Level;
 use rayon::prelude::*;
 
-use super::buffer::Buffer;
-use super::gemm::{Panels, Tile, gather};
-use super::shape::{Frame, Plane, Shape, Stride};
-use super::simd::Level;
-
-/// Terms summed before the sums go back to memory: a panel's weights for them stay in the first-level cache.
-const TERMS: usize = 160;
-/// Pixels that share the weights in cache.
-const PIXELS: usize = 96;
-
-/// Weights that do not fit the second-level cache: more pixels share each pass over them.
-const BIG: usize = 1 << 18;
+use super::shape::{Shape, Stride};
 
 /// Images that are taken at once, where one has too few pixels for the weights that are read for it.
 pub fn together(shape: &Shape) -> usize {
@@ -22,179 +16,29 @@ pub fn together(shape: &Shape) -> usize {
     (SHARED / (shape.out_height() * shape.out_width())).clamp(1, 8)
 }
 
-/// Weights in the order the kernel reads them: `[panel][row tap][column tap][term][lane]`.
-#[derive(Debug)]
-pub struct Packed {
-    panels: Panels,
-    weights: Buffer,
-    /// Row taps.
-    rows: usize,
-    /// Terms of one row tap: column taps times channels.
-    span: usize,
+/// Weights `[outputs, inputs, 3, 3]` for the forward pass.
+pub fn forward_weights(level: Level, shape: &Shape, weights: &[f32]) -> Packed {
+    let (ci, co) = (shape.inputs, shape.outputs);
+    assert_eq!(weights.len(), shape.weights(), "weights of another shape");
+    let all = [0, 1, 2];
+    Packed::new(Panels::new(level, co), co, &all, &all, ci, ci, &|k, n, ky, kx| {
+        weights[(n * ci + k) * 9 + ky * 3 + kx]
+    })
 }
 
-/// What a pack is read from: `(term, column, row tap, column tap)` to the number.
-type At<'a> = &'a (dyn Fn(usize, usize, usize, usize) -> f32 + Sync);
-
-impl Packed {
-    /// Packs the taps `kys` x `kxs`; terms from `terms` up to `padded` are zero.
-    fn new(
-        panels: Panels,
-        columns: usize,
-        kys: &[usize],
-        kxs: &[usize],
-        terms: usize,
-        padded: usize,
-        at: At<'_>,
-    ) -> Self {
-        let total = kys.len() * kxs.len() * padded;
-        let mut weights = Buffer::zeroed(panels.padded() * total);
-        let list: Vec<_> = panels.iter().collect();
-        let widest = list.first().map_or(1, |p| panels.width(*p));
-        weights.par_chunks_mut((widest * total).max(1)).zip(list).for_each(|(out, panel)| {
-            let width = panels.width(panel);
-            let columns = panel.column..columns.min(panel.column + panel.columns);
-            for (row, &ky) in kys.iter().enumerate() {
-                for (col, &kx) in kxs.iter().enumerate() {
-                    let start = (row * kxs.len() + col) * padded * width;
-                    for (lane, column) in columns.clone().enumerate() {
-                        for term in 0..terms {
-                            out[start + term * width + lane] = at(term, column, ky, kx);
-                        }
-                    }
-                }
-            }
-        });
-        Self { panels, weights, rows: kys.len(), span: kxs.len() * padded }
-    }
-
-    /// Weights `[outputs, inputs, 3, 3]` for the forward pass.
-    pub fn forward(level: Level, shape: &Shape, weights: &[f32]) -> Self {
-        let (ci, co) = (shape.inputs, shape.outputs);
-        assert_eq!(weights.len(), shape.weights(), "weights of another shape");
-        let all = [0, 1, 2];
-        Self::new(Panels::new(level, co), co, &all, &all, ci, ci, &|k, n, ky, kx| {
-            weights[(n * ci + k) * 9 + ky * 3 + kx]
-        })
-    }
-
-    /// Weights for the gradient to the input. `pitch`: channels of a gradient pixel, filled up.
-    fn backward(
-        level: Level,
-        shape: &Shape,
-        weights: &[f32],
-        pitch: usize,
-        kys: &[usize],
-        kxs: &[usize],
-    ) -> Self {
-        let (ci, co) = (shape.inputs, shape.outputs);
-        Self::new(Panels::new(level, ci), ci, kys, kxs, co, pitch, &|k, n, ky, kx| {
-            weights[(k * ci + n) * 9 + ky * 3 + kx]
-        })
-    }
-}
-
-/// Where a correlation reads and writes, in f32 from the pointers.
-struct Walk {
-    a: *const f32,
-    /// From one row tap to the next.
-    a_tap: usize,
-    /// From one output row to the next.
-    a_row: usize,
-    /// From one output pixel to the next.
-    a_pixel: usize,
-    c: *mut f32,
-    c_row: usize,
-    c_pixel: usize,
-    /// Of one image.
-    rows: usize,
-    columns: usize,
-    images: usize,
-    /// From one image to the next.
-    a_image: usize,
-    c_image: usize,
-}
-
-/// Sums `packed` over its taps for every output pixel of `walk`; `after` is told of each finished range of rows, counted
-/// through all images.
-///
-/// # Safety
-/// Every offset that `walk` and `packed` name must lie inside the allocations, and `c` must be the caller's alone.
-unsafe fn correlate(packed: &Packed, walk: &Walk, mut after: impl FnMut(std::ops::Range<usize>)) {
-    let whole = packed.rows * packed.span <= TERMS;
-    let piece = packed.span.div_ceil(packed.span.div_ceil(TERMS));
-    let group = if packed.weights.len() > BIG { 4 * PIXELS } else { PIXELS }.div_ceil(walk.columns.max(1));
-    let mut start = 0;
-    let rows = walk.rows * walk.images;
-    while start < rows {
-        let end = rows.min(start + group);
-        for panel in packed.panels.iter() {
-            let width = packed.panels.width(panel);
-            let weights = &packed.weights[panel.column * packed.rows * packed.span..];
-            let chunk = |segments: &[(usize, usize)], k: usize, add: bool| {
-                for row in start..end {
-                    let (image, row) = (row / walk.rows, row % walk.rows);
-                    let tile = Tile {
-                        a: walk.a.wrapping_add(image * walk.a_image + row * walk.a_row),
-                        a_row: walk.a_pixel,
-                        a_k: 1,
-                        b: weights.as_ptr(),
-                        b_k: width,
-                        c: walk.c.wrapping_add(image * walk.c_image + row * walk.c_row + panel.column),
-                        c_row: walk.c_pixel,
-                        k,
-                        segments,
-                        tail: 0,
-                        add,
-                    };
-                    // SAFETY: the caller vouches for the walk; the packed weights hold rows x span x width numbers.
-                    unsafe { packed.panels.run(panel, tile, walk.columns) };
-                }
-            };
-            if whole {
-                let mut segments = [(0, 0); 3];
-                for (tap, s) in segments.iter_mut().enumerate().take(packed.rows) {
-                    *s = (tap * walk.a_tap, tap * packed.span * width);
-                }
-                chunk(&segments[..packed.rows], packed.span, false);
-            } else {
-                for tap in 0..packed.rows {
-                    for from in (0..packed.span).step_by(piece) {
-                        let k = piece.min(packed.span - from);
-                        chunk(
-                            &[(tap * walk.a_tap + from, (tap * packed.span + from) * width)],
-                            k,
-                            tap + from > 0,
-                        );
-                    }
-                }
-            }
-        }
-        after(start..end);
-        start = end;
-    }
-}
-
-/// Copies a channels-last image into its frame.
-pub fn pad(image: &[f32], frame: &Frame, out: &mut [f32]) {
-    let (Plane { height, width, channels }, pitch, row) = (frame.plane, frame.pitch, frame.row());
-    assert_eq!(out.len(), frame.len(), "frame of another size");
-    out[..row].fill(0.0);
-    out[(height + 1) * row..].fill(0.0);
-    for y in 0..height {
-        let line = &mut out[(y + 1) * row..(y + 2) * row];
-        line[..pitch].fill(0.0);
-        line[(width + 1) * pitch..].fill(0.0);
-        let from = &image[y * width * channels..(y + 1) * width * channels];
-        if pitch == channels {
-            line[pitch..(width + 1) * pitch].copy_from_slice(from);
-        } else {
-            for (to, from) in line[pitch..].chunks_exact_mut(pitch).zip(from.chunks_exact(channels)) {
-                to[..channels].copy_from_slice(from);
-                to[channels..].fill(0.0);
-            }
-        }
-    }
+/// Weights for the gradient to the input. `pitch`: channels of a gradient pixel, filled up.
+fn backward_weights(
+    level: Level,
+    shape: &Shape,
+    weights: &[f32],
+    pitch: usize,
+    kys: &[usize],
+    kxs: &[usize],
+) -> Packed {
+    let (ci, co) = (shape.inputs, shape.outputs);
+    Packed::new(Panels::new(level, ci), ci, kys, kxs, co, pitch, &|k, n, ky, kx| {
+        weights[(k * ci + n) * 9 + ky * 3 + kx]
+    })
 }
 
 /// The frame of an input image: pixels side by side, so that the column taps of a pixel are one run.
@@ -267,7 +111,7 @@ impl Adjoint {
         let packs = parities
             .iter()
             .flat_map(|kys| {
-                parities.iter().map(|kxs| Packed::backward(level, shape, weights, pitch, kys, kxs))
+                parities.iter().map(|kxs| backward_weights(level, shape, weights, pitch, kys, kxs))
             })
             .collect();
         Self { packs, pitch }

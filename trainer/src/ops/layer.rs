@@ -6,12 +6,13 @@ mod wide;
 
 use std::ops::Range;
 
+use limen_models::kernels::activate::{self as forward_activate, Epilogue};
+use limen_models::kernels::simd::Level;
 use rayon::prelude::*;
 
-use super::activate::{self, Epilogue, Sums};
+use super::activate::Sums;
 use super::direct;
 use super::shape::Shape;
-use super::simd::Level;
 use super::winograd;
 
 /// Operands of a forward pass: `prelu(conv(x) + bias) + residual`.
@@ -98,9 +99,15 @@ impl<'a> Forward<'a> {
         match y {
             Some(y) => {
                 let y = &mut y[rows.start * row..rows.end * row];
-                activate::forward(self.level, &self.epilogue, self.shape.outputs, z, y, residual);
+                forward_activate::forward(self.level, &self.epilogue, self.shape.outputs, z, y, residual);
             }
-            None => activate::forward_in_place(self.level, &self.epilogue, self.shape.outputs, z, residual),
+            None => forward_activate::forward_in_place(
+                self.level,
+                &self.epilogue,
+                self.shape.outputs,
+                z,
+                residual,
+            ),
         }
     }
 

@@ -4,8 +4,9 @@
 
 use rayon::prelude::*;
 
-use super::buffer::Buffer;
-use super::simd::{Level, Simd, by_level};
+use limen_models::by_level;
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::simd::{Level, Simd};
 
 /// Mean and biased variance by channel.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::simd::{Level, Simd, by_level};
+use limen_models::by_level;
+use limen_models::kernels::simd::{Level, Simd};
 
 /// Sizes of a pooling without padding; windows that reach beyond the far edges are cut there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::buffer::Buffer;
+use limen_models::kernels::buffer::Buffer;
 
 /// What one image needs while it is worked on.
 #[derive(Default)]

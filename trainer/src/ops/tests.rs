@@ -3,10 +3,11 @@
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Distribution, Tensor, TensorData, activation};
+use limen_models::kernels::activate::Epilogue;
+use limen_models::kernels::simd::Level;
 use proptest::prelude::*;
 
-use super::activate::Epilogue;
-use super::{Fused, Kernels, Level, Normalised, SgdRule, Shape, Stride, activated, layer, sgd_step};
+use super::{Fused, Kernels, Normalised, SgdRule, Shape, Stride, activated, layer, sgd_step};
 
 /// Largest difference, in units of the largest number.
 fn distance(a: &[f32], b: &[f32]) -> f32 {

@@ -10,8 +10,10 @@ use burn::tensor::Tensor;
 
 use super::memory;
 use super::tape::{self, Recorded, Tracked, Way};
-use crate::ops::activate::Epilogue;
-use crate::ops::{Fused, Level, Shape, Stride, layer};
+use limen_models::kernels::activate::Epilogue;
+use limen_models::kernels::simd::Level;
+
+use crate::ops::{Fused, Shape, Stride, layer};
 
 /// The operands once more, where this back end has nothing for them.
 type Declined = (Tensor<4>, Tensor<4>, Fused);

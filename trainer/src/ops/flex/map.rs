@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::memory;
 use super::tape::{self, Recorded};
-use crate::ops::Level;
 use crate::ops::pool::Pool;
+use limen_models::kernels::simd::Level;
 
 /// Where in its image each maximum lay.
 #[derive(Clone, Debug)]

@@ -10,8 +10,8 @@ use burn::tensor::Tensor;
 
 use super::memory;
 use super::tape::{self, Recorded, Tracked, Way};
-use crate::ops::Level;
 use crate::ops::normalise::{self, Statistics};
+use limen_models::kernels::simd::Level;
 
 /// Operands of `prelu(norm(x)) + residual` as burn's tensors.
 pub struct Operation<'a> {

@@ -1,13 +1,14 @@
 //! The passes by Winograd where each thread works through blocks of its own images.
 
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::direct::pad;
+use limen_models::kernels::winograd::{Direction, ELEMENTS, Grid, Weights};
 use rayon::prelude::*;
 
 use super::{Backward, Forward, Image, PartSums};
 use crate::ops::activate::{self, Sums};
-use crate::ops::buffer::Buffer;
-use crate::ops::direct;
 use crate::ops::scratch;
-use crate::ops::winograd::{self, Direction, ELEMENTS, Grid, Weights};
+use crate::ops::winograd;
 
 pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
     let shape = pass.shape;
@@ -16,8 +17,8 @@ pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
     let row = shape.width * shape.outputs;
     images.into_par_iter().enumerate().for_each(|(n, Image { sums, mut y })| {
         scratch::with(|s| {
-            s.input.resize(grid.frame.len());
-            direct::pad(pass.image(n), &grid.frame, &mut s.input);
+            s.input.resize(grid.frame.numbers());
+            pad(pass.image(n), &grid.frame, &mut s.input);
             for strips in grid.blocks() {
                 let count = strips.len() * grid.across;
                 let tiles = grid.input_tiles(&mut s.tiles, count);
@@ -52,10 +53,10 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
         scratch::with(|s| {
             for n in images.clone() {
                 let (g, activation) = pass.gradient(n);
-                s.gradient.resize(back.frame.len());
+                s.gradient.resize(back.frame.numbers());
                 activate::backward(level, &back.frame, g, activation, &mut s.gradient, &mut sums);
-                s.input.resize(grid.frame.len());
-                direct::pad(pass.image(n), &grid.frame, &mut s.input);
+                s.input.resize(grid.frame.numbers());
+                pad(pass.image(n), &grid.frame, &mut s.input);
                 for strips in grid.blocks() {
                     let count = strips.len() * grid.across;
                     // SAFETY: the buffers are this thread's own.
@@ -63,7 +64,7 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
                         let tiles = grid.input_tiles(&mut s.tiles, count);
                         let gradients = grid.output_tiles(&mut s.gradient_tiles, count);
                         grid.transform_input(&s.input, strips.clone(), tiles, 0);
-                        Grid::transform_gradient(
+                        winograd::transform_gradient(
                             level,
                             &back.frame,
                             &s.gradient,

@@ -1,24 +1,25 @@
 //! The passes by sums of products over the taps: stride 2 and small sizes.
 
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::direct::pad;
 use rayon::prelude::*;
 
 use super::{Backward, Forward, Image, PartSums};
 use crate::ops::activate::{self, Sums};
-use crate::ops::buffer::Buffer;
-use crate::ops::direct::{self, Adjoint, Packed};
+use crate::ops::direct::{self, Adjoint};
 use crate::ops::scratch;
 
 pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
     let shape = pass.shape;
-    let packed = Packed::forward(pass.level, shape, pass.weights);
+    let packed = direct::forward_weights(pass.level, shape, pass.weights);
     let frame = direct::frame(shape);
     let each = direct::together(shape);
     images.into_par_iter().enumerate().for_each(|(group, Image { sums, mut y })| {
         let first = group * each;
         scratch::with(|s| {
-            s.input.resize(sums.len() / shape.out_image() * frame.len());
-            for (i, framed) in s.input.chunks_exact_mut(frame.len()).enumerate() {
-                direct::pad(pass.image(first + i), &frame, framed);
+            s.input.resize(sums.len() / shape.out_image() * frame.numbers());
+            for (i, framed) in s.input.chunks_exact_mut(frame.numbers()).enumerate() {
+                pad(pass.image(first + i), &frame, framed);
             }
             direct::forward(shape, &packed, &s.input, sums, |rows, sums| {
                 pass.finish(first, rows, sums, y.as_deref_mut());
@@ -38,14 +39,16 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
         scratch::with(|s| {
             for first in images.clone().step_by(each) {
                 let group = first..images.end.min(first + each);
-                s.gradient.resize(group.len() * back.len());
-                s.input.resize(group.len() * frame.len());
-                let frames =
-                    s.gradient.chunks_exact_mut(back.len()).zip(s.input.chunks_exact_mut(frame.len()));
+                s.gradient.resize(group.len() * back.numbers());
+                s.input.resize(group.len() * frame.numbers());
+                let frames = s
+                    .gradient
+                    .chunks_exact_mut(back.numbers())
+                    .zip(s.input.chunks_exact_mut(frame.numbers()));
                 for (n, (gradient, input)) in group.clone().zip(frames) {
                     let (g, activation) = pass.gradient(n);
                     activate::backward(level, &back, g, activation, gradient, &mut sums);
-                    direct::pad(pass.image(n), &frame, input);
+                    pad(pass.image(n), &frame, input);
                 }
                 if let (Some(adjoint), Some(dx)) = (&adjoint, dx.as_deref_mut()) {
                     let here = (group.start - images.start) * shape.image()

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use limen_models::kernels::buffer::Buffer;
+use limen_models::kernels::direct::pad;
+use limen_models::kernels::winograd::{Direction, ELEMENTS, Grid, Weights};
 use rayon::prelude::*;
 
 use super::{Backward, Forward, Image, PartSums};
 use crate::ops::activate::{self, Sums};
-use crate::ops::buffer::Buffer;
-use crate::ops::direct;
 use crate::ops::scratch;
-use crate::ops::winograd::{self, Direction, ELEMENTS, Grid, Weights};
+use crate::ops::winograd;
 
 /// Tiles of one round: enough for the weights to be read seldom, few enough for the shared cache.
 const TILES: usize = 512;
@@ -31,8 +32,8 @@ pub fn forward(pass: &Forward<'_>, mut images: Vec<Image<'_>>) {
         let products = grid.output_tiles(&mut products, count);
         round.clone().into_par_iter().for_each(|n| {
             scratch::with(|s| {
-                s.input.resize(grid.frame.len());
-                direct::pad(pass.image(n), &grid.frame, &mut s.input);
+                s.input.resize(grid.frame.numbers());
+                pad(pass.image(n), &grid.frame, &mut s.input);
                 // SAFETY: each image has its own tiles.
                 unsafe {
                     grid.transform_input(&s.input, 0..grid.down, tiles, (n - round.start) * grid.tiles())
@@ -72,14 +73,21 @@ pub fn backward(pass: &Backward<'_>, mut dx: Option<&mut [f32]>, weights: &mut [
             let all = 0..grid.down;
             scratch::with(|s| {
                 let (g, activation) = pass.gradient(n);
-                s.gradient.resize(back.frame.len());
+                s.gradient.resize(back.frame.numbers());
                 activate::backward(level, &back.frame, g, activation, &mut s.gradient, &mut sums);
-                s.input.resize(grid.frame.len());
-                direct::pad(pass.image(n), &grid.frame, &mut s.input);
+                s.input.resize(grid.frame.numbers());
+                pad(pass.image(n), &grid.frame, &mut s.input);
                 // SAFETY: each image has its own tiles.
                 unsafe {
                     grid.transform_input(&s.input, all.clone(), tiles, first);
-                    Grid::transform_gradient(level, &back.frame, &s.gradient, all.clone(), gradients, first);
+                    winograd::transform_gradient(
+                        level,
+                        &back.frame,
+                        &s.gradient,
+                        all.clone(),
+                        gradients,
+                        first,
+                    );
                     if turned.is_some() {
                         back.transform_input(&s.gradient, all, turned_tiles, first);
                     }

@@ -70,6 +70,7 @@ impl Level {
 /// # Safety
 /// Implementors' functions may be called only on a CPU of their [`Level`]; pointers must be valid for the lanes read
 /// or written. No alignment is asked.
+#[allow(clippy::missing_safety_doc, reason = "the trait says it for all of them")]
 pub unsafe trait Simd: Copy {
     /// One register.
     type V: Copy;
@@ -99,6 +100,10 @@ pub unsafe trait Simd: Copy {
     unsafe fn positive(v: Self::V) -> Self::V;
     /// By lane: `yes` where `v < 0`, else `no`.
     unsafe fn if_negative(v: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// By lane: the greater of `a` and `b`; `b` where one is not a number.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The sum of all lanes.
+    unsafe fn sum(v: Self::V) -> f32;
 }
 
 /// [`Level::Portable`].
@@ -167,6 +172,14 @@ unsafe impl Simd for Portable {
     #[inline(always)]
     unsafe fn if_negative(v: [f32; 4], yes: [f32; 4], no: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|i| if v[i] < 0.0 { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn sum(v: [f32; 4]) -> f32 {
+        (v[0] + v[2]) + (v[1] + v[3])
     }
 }
 
@@ -246,6 +259,18 @@ mod x86 {
         unsafe fn if_negative(v: __m256, yes: __m256, no: __m256) -> __m256 {
             unsafe { _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(v, _mm256_setzero_ps())) }
         }
+        #[inline(always)]
+        unsafe fn max(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_max_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sum(v: __m256) -> f32 {
+            unsafe {
+                let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
+            }
+        }
     }
 
     /// `Level::Avx512`.
@@ -312,10 +337,19 @@ mod x86 {
         unsafe fn if_negative(v: __m512, yes: __m512, no: __m512) -> __m512 {
             unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(v, _mm512_setzero_ps()), no, yes) }
         }
+        #[inline(always)]
+        unsafe fn max(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sum(v: __m512) -> f32 {
+            unsafe { _mm512_reduce_add_ps(v) }
+        }
     }
 }
 
 /// Defines a function that runs `$body::<S>` with the CPU feature of a [`Level`] switched on.
+#[macro_export]
 macro_rules! by_level {
     ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident ($($arg:ident: $ty:ty),* $(,)?)) => {
         $(#[$doc])*
@@ -323,26 +357,26 @@ macro_rules! by_level {
         /// # Safety
         /// As of the body, and the CPU must have the level.
         #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-        $vis unsafe fn $name(level: $crate::ops::simd::Level, $($arg: $ty),*) {
-            use $crate::ops::simd::Level;
+        $vis unsafe fn $name(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
+            use $crate::kernels::simd::Level;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
             unsafe fn avx512($($arg: $ty),*) {
                 // SAFETY: the caller's promise, handed on.
-                unsafe { $body::<$crate::ops::simd::Avx512>($($arg),*) }
+                unsafe { $body::<$crate::kernels::simd::Avx512>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
             unsafe fn avx2($($arg: $ty),*) {
                 // SAFETY: the caller's promise, handed on.
-                unsafe { $body::<$crate::ops::simd::Avx2>($($arg),*) }
+                unsafe { $body::<$crate::kernels::simd::Avx2>($($arg),*) }
             }
             // SAFETY: a level is only made where the CPU has it, the rest is the caller's promise.
             unsafe {
                 match level {
-                    Level::Portable => $body::<$crate::ops::simd::Portable>($($arg),*),
+                    Level::Portable => $body::<$crate::kernels::simd::Portable>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx2 => avx2($($arg),*),
                     #[cfg(target_arch = "x86_64")]
@@ -352,4 +386,4 @@ macro_rules! by_level {
         }
     };
 }
-pub(crate) use by_level;
+pub use by_level;

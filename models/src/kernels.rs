@@ -1,0 +1,24 @@
+//! Our SIMD operations: what the heavy layers of a network run on, here behind tract and in the trainer behind burn.
+//!
+//! Images are channels-last ([`frame`]); a kernel is written once for any vector ([`simd`]) and compiled for each kind
+//! of CPU, chosen at run time. `unsafe` is allowed here alone in this crate: SIMD, and raw pointers into images that
+//! threads share by rows.
+#![allow(unsafe_code, reason = "SIMD kernels; each block says why it is sound")]
+
+pub mod activate;
+pub mod buffer;
+pub mod convolution;
+pub mod dense;
+pub mod direct;
+pub mod frame;
+pub(crate) mod fused;
+pub mod gemm;
+mod graph;
+pub mod pool;
+pub(crate) mod prelu;
+pub mod program;
+pub mod simd;
+pub mod softmax;
+#[cfg(test)]
+mod tests;
+pub mod winograd;

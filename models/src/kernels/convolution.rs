@@ -1,0 +1,227 @@
+//! Convolution with what follows it in one pass: by Winograd where that is fewer products, else as products over the taps.
+
+use super::activate::{self, Finish, Target};
+use super::direct::{Packed, Walk, correlate};
+use super::frame::Plane;
+use super::gemm::Panels;
+use super::program::{Map, Memory, Need, Step, Value};
+use super::simd::Level;
+use super::winograd::{Direction, ELEMENTS, Grid, Tiles, Weights};
+
+/// A convolution layer: `prelu(conv(from) + bias) + residual`.
+#[derive(Debug)]
+pub struct Convolution {
+    /// What it reads.
+    pub from: Value,
+    /// What it writes.
+    pub to: Value,
+    /// `[outputs, inputs, height, width]`.
+    pub weights: Vec<f32>,
+    /// Height and width of the kernel, px.
+    pub kernel: [usize; 2],
+    /// From window to window, px.
+    pub stride: [usize; 2],
+    /// Zeros before the first row and column, 0 or 1.
+    pub pad: [usize; 2],
+    /// `[outputs]`.
+    pub bias: Option<Vec<f32>>,
+    /// PReLU.
+    pub slope: Option<Vec<f32>>,
+    /// Added last.
+    pub residual: Option<Value>,
+}
+
+impl Convolution {
+    /// Zeros on all sides where Winograd's tiles do it, else nothing.
+    fn winograd(&self, level: Level, before: Plane, after: Plane) -> Option<usize> {
+        let lanes = level.lanes();
+        let [pad, across] = self.pad;
+        let fits = self.kernel == [3, 3]
+            && self.stride == [1, 1]
+            && pad == across
+            && after.height + 2 == before.height + 2 * pad
+            && after.width + 2 == before.width + 2 * pad
+            && before.channels >= lanes
+            && after.channels >= lanes;
+        let tiles = after.height.div_ceil(4) * after.width.div_ceil(4);
+        // Small images waste most of each tile, and their transformed weights are four times as many to read.
+        (fits && ELEMENTS * tiles * 5 <= 9 * after.height * after.width * 3).then_some(pad)
+    }
+
+    /// What it reads and what it needs of it.
+    pub fn reads(&self, level: Level, planes: &[Plane]) -> Vec<(Value, Need)> {
+        let (before, after) = (planes[self.from.0], planes[self.to.0]);
+        let need = match self.winograd(level, before, after) {
+            Some(pad) => Need { room: Grid::room(before, pad), multiple: level.lanes() },
+            None => {
+                let room = |axis: usize, out: usize| {
+                    1 - self.pad[axis] + (out - 1) * self.stride[axis] + self.kernel[axis]
+                };
+                Need { room: [room(0, after.height), room(1, after.width)], multiple: 1 }
+            }
+        };
+        let residual = self.residual.map(|v| (v, Need::default()));
+        std::iter::once((self.from, need)).chain(residual).collect()
+    }
+
+    /// The kernel.
+    ///
+    /// # Panics
+    /// When weights, bias, slope or residual do not fit.
+    pub fn step(self, level: Level, maps: &[Map]) -> Box<dyn Step> {
+        let (from, to) = (maps[self.from.0], maps[self.to.0]);
+        let (before, after) = (from.frame.plane, to.frame.plane);
+        let [kh, kw] = self.kernel;
+        assert_eq!(
+            self.weights.len(),
+            after.channels * before.channels * kh * kw,
+            "weights of another shape"
+        );
+        let fits = |v: &Option<Vec<f32>>| v.as_ref().is_none_or(|v| v.len() == after.channels);
+        assert!(fits(&self.bias) && fits(&self.slope), "one number a channel");
+        let residual = self.residual.map(|v| maps[v.0]);
+        assert!(residual.is_none_or(|r| r.frame.plane == after), "a residual of another size");
+        let winograd = self.winograd(level, before, after);
+        let out = Out { level, to, residual, bias: self.bias, slope: self.slope };
+        match winograd {
+            Some(pad) => {
+                let grid = Grid::over(level, from.frame, pad, after.channels);
+                let weights = Weights::new(grid, Direction::Forward, &self.weights);
+                Box::new(ByTiles { from, grid, weights, out })
+            }
+            None => {
+                let (rows, columns): (Vec<_>, Vec<_>) = ((0..kh).collect(), (0..kw).collect());
+                let (ci, w) = (before.channels, &self.weights);
+                let packed = Packed::new(
+                    Panels::new(level, after.channels),
+                    after.channels,
+                    &rows,
+                    &columns,
+                    ci,
+                    from.frame.pitch,
+                    &|term, column, y, x| w[((column * ci + term) * kh + y) * kw + x],
+                );
+                let origin = from.start()
+                    + (1 - self.pad[0]) * from.frame.row()
+                    + (1 - self.pad[1]) * from.frame.pitch;
+                Box::new(ByTaps { from, origin, stride: self.stride, packed, out })
+            }
+        }
+    }
+}
+
+/// Where the results go and what is done to them.
+#[derive(Debug)]
+struct Out {
+    level: Level,
+    to: Map,
+    residual: Option<Map>,
+    bias: Option<Vec<f32>>,
+    slope: Option<Vec<f32>>,
+}
+
+impl Out {
+    /// By pointers into `maps`.
+    fn target(&self, maps: *mut f32) -> Target {
+        let pointer = |v: &Option<Vec<f32>>| v.as_ref().map_or(std::ptr::null(), |v| v.as_ptr());
+        let mut finish =
+            Finish { bias: pointer(&self.bias), slope: pointer(&self.slope), ..Finish::default() };
+        if let Some(map) = &self.residual {
+            finish.residual = maps.wrapping_add(map.inside());
+            finish.residual_row = map.frame.row();
+            finish.residual_pixel = map.frame.pitch;
+        }
+        let frame = &self.to.frame;
+        Target { to: maps.wrapping_add(self.to.inside()), row: frame.row(), pixel: frame.pitch, finish }
+    }
+}
+
+#[derive(Debug)]
+struct ByTiles {
+    from: Map,
+    grid: Grid,
+    weights: Weights,
+    out: Out,
+}
+
+impl ByTiles {
+    /// Tiles of a block.
+    fn block(&self) -> usize {
+        self.grid.strips() * self.grid.across
+    }
+}
+
+impl Step for ByTiles {
+    fn scratch(&self) -> usize {
+        let products = self.out.to.frame.plane.channels.next_multiple_of(self.out.level.lanes());
+        Tiles::size(self.block(), self.from.frame.pitch) + Tiles::size(self.block(), products)
+    }
+
+    fn run(&self, memory: &mut Memory) {
+        let grid = &self.grid;
+        let maps = memory.maps.as_mut_ptr();
+        let target = self.out.target(maps);
+        for strips in grid.blocks() {
+            let count = strips.len() * grid.across;
+            let (tiles, rest) = memory.scratch.split_at_mut(Tiles::size(count, grid.frame.pitch));
+            let tiles = grid.input_tiles_in(tiles, count);
+            let products = grid.output_tiles_in(rest, count);
+            // SAFETY: the maps hold both images and the residual (as laid out), which no other thread has; what is
+            // read and written in turn are different images.
+            unsafe {
+                let framed =
+                    std::slice::from_raw_parts(maps.add(self.from.start()), self.from.frame.numbers());
+                grid.transform_input(framed, strips.clone(), tiles, 0);
+                for element in 0..ELEMENTS {
+                    self.weights.multiply(element, tiles, products, count);
+                }
+                grid.transform_output_to(products, 0, strips, &target);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ByTaps {
+    from: Map,
+    /// The first tap of the first window.
+    origin: usize,
+    stride: [usize; 2],
+    packed: Packed,
+    out: Out,
+}
+
+impl Step for ByTaps {
+    fn run(&self, memory: &mut Memory) {
+        let maps = memory.maps.as_mut_ptr();
+        let target = self.out.target(maps);
+        let frame = &self.from.frame;
+        let after = self.out.to.frame.plane;
+        let walk = Walk {
+            a: maps.wrapping_add(self.origin),
+            a_tap: frame.row(),
+            a_row: self.stride[0] * frame.row(),
+            a_pixel: self.stride[1] * frame.pitch,
+            c: target.to,
+            c_row: target.row,
+            c_pixel: target.pixel,
+            rows: after.height,
+            columns: after.width,
+            images: 1,
+            a_image: 0,
+            c_image: 0,
+        };
+        // SAFETY: the frame has room for every tap (`reads`), the maps hold both images and the residual, which no
+        // other thread has, and what is written is neither read nor the residual.
+        unsafe {
+            correlate(&self.packed, &walk, |rows| {
+                let finish = Finish {
+                    residual: target.finish.residual.wrapping_add(rows.start * target.finish.residual_row),
+                    ..target.finish
+                };
+                let done = Target { to: target.to.wrapping_add(rows.start * target.row), finish, ..target };
+                activate::finish(self.out.level, &done, Plane { height: rows.len(), ..after });
+            });
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Channels-last images in memory, with a border of zeros around them.
+
+/// Size of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Numbers a pixel.
+    pub channels: usize,
+}
+
+/// A channels-last image in a border of zeros: one pixel before, at least one after, pixels filled up to `pitch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The image inside.
+    pub plane: Plane,
+    /// Numbers a pixel, absent channels included.
+    pub pitch: usize,
+    /// Rows, border included.
+    pub rows: usize,
+    /// Columns, border included.
+    pub columns: usize,
+}
+
+impl Frame {
+    /// A frame whose inside is filled up to a multiple of `multiple` pixels in both directions.
+    pub fn new(plane: Plane, pitch: usize, multiple: usize) -> Self {
+        let whole = |n: usize| n.next_multiple_of(multiple) + 2;
+        Self { plane, pitch, rows: whole(plane.height), columns: whole(plane.width) }
+    }
+
+    /// Numbers of a row.
+    pub fn row(&self) -> usize {
+        self.columns * self.pitch
+    }
+
+    /// Numbers of all.
+    pub fn numbers(&self) -> usize {
+        self.rows * self.row()
+    }
+}

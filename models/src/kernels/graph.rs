@@ -1,0 +1,366 @@
+//! Reads a network's first layers out of tract's graph, from the input on as far as our kernels can do them.
+
+use std::collections::HashMap;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::binary::TypedBinOp;
+use tract_onnx::tract_core::ops::cnn::conv::KernelFormat;
+use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::nn::{DataFormat, Softmax as TractSoftmax, SoftmaxKind};
+use tract_onnx::tract_hir::internal::*;
+
+use super::convolution::Convolution;
+use super::dense::Dense;
+use super::frame::Plane;
+use super::pool::Pool;
+use super::prelu::PRelu;
+use super::program::{Layer, Program, Value};
+use super::simd::Level;
+use super::softmax::Softmax;
+
+/// What was read: the program and which of the graph's values its outputs are.
+#[derive(Debug)]
+pub struct Read {
+    /// The layers, laid out.
+    pub program: Program,
+    /// The graph's values that others want of them, in the order of the program's outputs.
+    pub outlets: Vec<OutletId>,
+}
+
+/// Reads `model`, whose one input is `[n, c, h, w]`; `None` where its first layer is none of ours.
+pub fn read(model: &TypedModel, level: Level) -> TractResult<Option<Read>> {
+    let source = model.input_outlets()?[0];
+    let mut reader = Reader { model, planes: Vec::new(), layers: Vec::new(), known: HashMap::new() };
+    let Some(plane) = reader.plane(source)? else { return Ok(None) };
+    let input = reader.value(plane);
+    reader.known.insert(source, input);
+    for id in model.eval_order()? {
+        if id != source.node {
+            reader.node(id)?;
+        }
+    }
+    if reader.layers.is_empty() {
+        return Ok(None);
+    }
+    // Wanted are the network's outputs and what a layer that stays with tract reads.
+    let outside = |outlet: &OutletId| {
+        model.outputs.contains(outlet)
+            || model.outlet_successors(*outlet).iter().any(|s| {
+                (0..model.node(s.node).outputs.len())
+                    .any(|slot| !reader.known.contains_key(&OutletId::new(s.node, slot)))
+            })
+    };
+    let mut outlets: Vec<OutletId> =
+        reader.known.keys().filter(|o| **o != source && outside(o)).copied().collect();
+    outlets.sort_unstable();
+    let values: Vec<Value> = outlets.iter().map(|o| reader.known[o]).collect();
+    let program = Program::new(level, &reader.planes, input, reader.layers, &values);
+    Ok(Some(Read { program, outlets }))
+}
+
+struct Reader<'a> {
+    model: &'a TypedModel,
+    planes: Vec<Plane>,
+    layers: Vec<Layer>,
+    known: HashMap<OutletId, Value>,
+}
+
+/// A layer's bias, slope and residual, wherever it keeps them.
+struct Tail<'a> {
+    bias: &'a mut Option<Vec<f32>>,
+    slope: &'a mut Option<Vec<f32>>,
+    residual: Option<&'a mut Option<Value>>,
+}
+
+impl Reader<'_> {
+    /// Size of a value `[n, c, h, w]` or `[n, c]` of f32; `None` for another.
+    fn plane(&self, outlet: OutletId) -> TractResult<Option<Plane>> {
+        let fact = self.model.outlet_fact(outlet)?;
+        let Some(shape) = fact.shape.as_concrete() else { return Ok(None) };
+        Ok(match *shape {
+            _ if fact.datum_type != f32::datum_type() || shape.contains(&0) => None,
+            [_, channels, height, width] => Some(Plane { height, width, channels }),
+            [_, channels] => Some(Plane { height: 1, width: 1, channels }),
+            _ => None,
+        })
+    }
+
+    fn value(&mut self, plane: Plane) -> Value {
+        self.planes.push(plane);
+        Value(self.planes.len() - 1)
+    }
+
+    /// Makes a layer of a node, adds it to the layer before, or leaves it.
+    fn node(&mut self, id: usize) -> TractResult<()> {
+        let node = self.model.node(id);
+        if node.outputs.len() != 1 || node.inputs.is_empty() {
+            return Ok(());
+        }
+        let Some(plane) = self.plane(id.into())? else { return Ok(()) };
+        if let Some(value) = self.added(node, plane)? {
+            self.known.insert(id.into(), value);
+            return Ok(());
+        }
+        let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(()) };
+        let to = Value(self.planes.len());
+        if let Some(layer) = self.layer(node, from, to, plane)? {
+            self.planes.push(plane);
+            self.layers.push(layer);
+            self.known.insert(id.into(), to);
+        }
+        Ok(())
+    }
+
+    /// A layer of its own.
+    fn layer(&self, node: &TypedNode, from: Value, to: Value, after: Plane) -> TractResult<Option<Layer>> {
+        let before = self.planes[from.0];
+        if let Some(op) = node.op_as::<Conv>() {
+            return self.convolution(node, op, from, to, before, after);
+        }
+        if let Some(op) = node.op_as::<EinSum>() {
+            return self.product(node, op, from, to, before, after);
+        }
+        if let Some(op) = node.op_as::<MaxPool>() {
+            let Some(window) = Window::of(&op.pool_spec) else { return Ok(None) };
+            let fits = op.with_index_outputs.is_none()
+                && window.pad == [0, 0]
+                && before.channels == after.channels
+                && (after.height - 1) * window.stride[0] < before.height
+                && (after.width - 1) * window.stride[1] < before.width;
+            let pool = Pool { from, to, kernel: window.kernel, stride: window.stride };
+            return Ok(fits.then_some(Layer::Pool(pool)));
+        }
+        if let Some(op) = node.op_as::<TractSoftmax>() {
+            let fits = op.axes[..] == [1]
+                && op.quant_output_dt.is_none()
+                && op.kind == SoftmaxKind::Softmax
+                && before == after;
+            return Ok(fits.then_some(Layer::Softmax(Softmax { from, to })));
+        }
+        Ok(None)
+    }
+
+    fn convolution(
+        &self,
+        node: &TypedNode,
+        op: &Conv,
+        from: Value,
+        to: Value,
+        before: Plane,
+        after: Plane,
+    ) -> TractResult<Option<Layer>> {
+        let Some(window) = Window::of(&op.pool_spec) else { return Ok(None) };
+        let fits = op.group == 1
+            && op.q_params.is_none()
+            && op.kernel_fmt == KernelFormat::OIHW
+            && window.pad.iter().all(|p| *p <= 1);
+        let (Some(weights), Some(bias)) = (self.constant(node.inputs[1])?, self.constant(node.inputs[2])?)
+        else {
+            return Ok(None);
+        };
+        let Some(bias) = spread(bias, after.channels) else { return Ok(None) };
+        let numbers = before.channels * after.channels * window.kernel[0] * window.kernel[1];
+        if !fits || weights.len() != numbers {
+            return Ok(None);
+        }
+        Ok(Some(Layer::Convolution(Convolution {
+            from,
+            to,
+            weights,
+            kernel: window.kernel,
+            stride: window.stride,
+            pad: window.pad,
+            bias,
+            slope: None,
+            residual: None,
+        })))
+    }
+
+    /// A product with constant weights: of each pixel (a convolution by 1x1) or of the whole image.
+    fn product(
+        &self,
+        node: &TypedNode,
+        op: &EinSum,
+        from: Value,
+        to: Value,
+        before: Plane,
+        after: Plane,
+    ) -> TractResult<Option<Layer>> {
+        if node.inputs.len() != 2 || op.q_params.is_some() || op.operating_dt != f32::datum_type() {
+            return Ok(None);
+        }
+        let Some(konst) = self.model.outlet_fact(node.inputs[1])?.konst.clone() else { return Ok(None) };
+        if konst.datum_type() != f32::datum_type() {
+            return Ok(None);
+        }
+        let rank = self.model.outlet_fact(node.inputs[0])?.rank();
+        let out_rank = self.model.outlet_fact(node.id.into())?.rank();
+        let axis = |slot: InOut, at: usize| op.axes.axis((slot, at)).ok();
+        // Where an axis of the input stands in the weights, and in the output; once in each at most.
+        let weight_at = |a: &Axis| (a.inputs[1].len() == 1).then(|| a.inputs[1][0]);
+        let Some(own) = axis(InOut::Out(0), 1) else { return Ok(None) };
+        let batch_stays = axis(InOut::In(0), 0)
+            .is_some_and(|a| a.inputs[0][..] == [0] && a.inputs[1].is_empty() && a.outputs[0][..] == [0]);
+        if !batch_stays || !own.inputs[0].is_empty() || weight_at(own).is_none() {
+            return Ok(None);
+        }
+        let summed = |at: usize| {
+            axis(InOut::In(0), at)
+                .filter(|a| a.inputs[0][..] == [at] && a.outputs[0].is_empty())
+                .and_then(weight_at)
+        };
+        let kept = |at: usize| {
+            axis(InOut::In(0), at).is_some_and(|a| {
+                a.inputs[0][..] == [at] && a.inputs[1].is_empty() && a.outputs[0][..] == [at]
+            })
+        };
+        let pixels = rank == 4 && out_rank == 4 && kept(2) && kept(3);
+        let axes = if pixels { 1..2 } else { 1..rank };
+        let mut order: Vec<usize> = own.inputs[1].to_vec();
+        for at in axes {
+            match summed(at) {
+                Some(at) => order.push(at),
+                None => return Ok(None),
+            }
+        }
+        if order.len() != konst.rank() || (!pixels && out_rank != 2) {
+            return Ok(None);
+        }
+        let view = konst.to_plain_array_view::<f32>()?;
+        let weights: Vec<f32> = view.permuted_axes(order).iter().copied().collect();
+        let terms = if pixels { 1 } else { before.height * before.width } * before.channels;
+        if weights.len() != after.channels * terms {
+            return Ok(None);
+        }
+        Ok(Some(if pixels {
+            let (kernel, stride, pad) = ([1, 1], [1, 1], [0, 0]);
+            let convolution = Convolution {
+                from,
+                to,
+                weights,
+                kernel,
+                stride,
+                pad,
+                bias: None,
+                slope: None,
+                residual: None,
+            };
+            Layer::Convolution(convolution)
+        } else {
+            Layer::Dense(Dense { from, to, weights, bias: None, slope: None })
+        }))
+    }
+
+    /// Makes the node, a bias, a PReLU or a sum with another value, a part of the layer before it.
+    fn added(&mut self, node: &TypedNode, plane: Plane) -> TractResult<Option<Value>> {
+        if node.inputs.len() != 2 {
+            return Ok(None);
+        }
+        let inputs = [node.inputs[0], node.inputs[1]];
+        if node.op_is::<PRelu>() {
+            let slope = self.constant(inputs[1])?.and_then(|s| spread(s, plane.channels)).flatten();
+            let Some((value, tail)) = self.tail(inputs[0]) else { return Ok(None) };
+            let free = tail.slope.is_none() && tail.residual.is_none_or(|r| r.is_none());
+            return Ok(slope.filter(|_| free).map(|slope| {
+                *tail.slope = Some(slope);
+                value
+            }));
+        }
+        if !node.op_as::<TypedBinOp>().is_some_and(|op| op.0.name() == "Add" && op.1.is_none()) {
+            return Ok(None);
+        }
+        for [of, with] in [inputs, [inputs[1], inputs[0]]] {
+            if let Some(constant) = self.constant(with)? {
+                let shape = self.model.outlet_fact(with)?.shape.to_tvec();
+                let by_channel = shape.iter().enumerate().all(|(i, d)| i == 1 || d.is_one());
+                let Some(bias) = spread(constant, plane.channels).flatten().filter(|_| by_channel) else {
+                    return Ok(None);
+                };
+                let Some((value, tail)) = self.tail(of) else { return Ok(None) };
+                if tail.slope.is_some() || tail.residual.is_some_and(|r| r.is_some()) {
+                    return Ok(None);
+                }
+                match tail.bias {
+                    Some(old) => old.iter_mut().zip(bias).for_each(|(a, b)| *a += b),
+                    None => *tail.bias = Some(bias),
+                }
+                return Ok(Some(value));
+            }
+        }
+        let (Some(&a), Some(&b)) = (self.known.get(&inputs[0]), self.known.get(&inputs[1])) else {
+            return Ok(None);
+        };
+        if self.planes[a.0] != plane || self.planes[b.0] != plane || a == b {
+            return Ok(None);
+        }
+        // The sum belongs to the later of the two, when the other is there already; values are numbered in order.
+        let (of, with) = if a.0 > b.0 { (inputs[0], b) } else { (inputs[1], a) };
+        let Some((value, tail)) = self.tail(of) else { return Ok(None) };
+        Ok(tail.residual.filter(|r| r.is_none()).map(|residual| {
+            *residual = Some(with);
+            value
+        }))
+    }
+
+    /// The end of the layer that makes `outlet`, when nobody else reads that: what follows may become part of it.
+    fn tail(&mut self, outlet: OutletId) -> Option<(Value, Tail<'_>)> {
+        if self.model.outlet_successors(outlet).len() != 1 || self.model.outputs.contains(&outlet) {
+            return None;
+        }
+        let value = *self.known.get(&outlet)?;
+        self.layers.iter_mut().find_map(|layer| match layer {
+            Layer::Convolution(c) if c.to == value => Some((
+                value,
+                Tail { bias: &mut c.bias, slope: &mut c.slope, residual: Some(&mut c.residual) },
+            )),
+            Layer::Dense(d) if d.to == value => {
+                Some((value, Tail { bias: &mut d.bias, slope: &mut d.slope, residual: None }))
+            }
+            _ => None,
+        })
+    }
+
+    /// The numbers of a constant of f32.
+    fn constant(&self, outlet: OutletId) -> TractResult<Option<Vec<f32>>> {
+        let Some(konst) = &self.model.outlet_fact(outlet)?.konst else { return Ok(None) };
+        if konst.datum_type() != f32::datum_type() {
+            return Ok(None);
+        }
+        Ok(Some(konst.to_plain_array_view::<f32>()?.iter().copied().collect()))
+    }
+}
+
+/// One number a channel from one a channel or one for all; `Some(None)` where that is nothing but zero.
+#[allow(clippy::option_option, reason = "not fitting and nothing to add are two answers")]
+fn spread(numbers: Vec<f32>, channels: usize) -> Option<Option<Vec<f32>>> {
+    match numbers.len() {
+        1 if numbers[0] == 0.0 => Some(None),
+        1 => Some(Some(vec![numbers[0]; channels])),
+        n if n == channels => Some(Some(numbers)),
+        _ => None,
+    }
+}
+
+/// A two-dimensional window as our kernels know it.
+struct Window {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    /// Zeros before.
+    pad: [usize; 2],
+}
+
+impl Window {
+    fn of(spec: &PoolSpec) -> Option<Self> {
+        let [kh, kw] = spec.kernel_shape[..] else { return None };
+        let pad = match &spec.padding {
+            PaddingSpec::Valid => [0, 0],
+            PaddingSpec::Explicit(before, _) | PaddingSpec::ExplicitOnnxPool(before, _, _) => {
+                [*before.first()?, *before.get(1)?]
+            }
+            PaddingSpec::SameUpper | PaddingSpec::SameLower => return None,
+        };
+        let plain = spec.data_format == DataFormat::NCHW && spec.dilations().iter().all(|d| *d == 1);
+        plain.then(|| Self { kernel: [kh, kw], stride: [spec.stride(0), spec.stride(1)], pad })
+    }
+}
