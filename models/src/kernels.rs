@@ -17,6 +17,7 @@ mod graph;
 pub mod pool;
 pub(crate) mod prelu;
 pub mod program;
+pub mod rows;
 pub mod simd;
 pub mod softmax;
 #[cfg(test)]

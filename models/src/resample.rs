@@ -4,6 +4,8 @@
 //! this is what `imResample(.., 'bilinear')` of the Matlab MTCNN does, each axis by itself.
 
 use crate::image::RgbView;
+use crate::kernels::rows;
+use crate::kernels::simd::Level;
 use crate::manifest::{Colour, Input};
 
 /// A rectangle of the frame in whole px from its top left corner; it may reach outside, where the frame is black.
@@ -26,44 +28,63 @@ impl Region {
     }
 }
 
-/// What one output pixel takes from one axis: `weights` from source index `first` on.
-#[derive(Debug, Clone, PartialEq)]
-struct Taps {
-    first: usize,
+/// What each output pixel takes from one axis.
+#[derive(Debug, Default)]
+struct Axis {
+    /// First source index of each output pixel, and where its weights begin.
+    starts: Vec<(usize, usize)>,
+    /// Weights of one output pixel after the other.
     weights: Vec<f32>,
 }
 
-/// Taps of an axis of `from` px resized to `to` px.
-fn taps(from: usize, to: usize) -> Vec<Taps> {
-    let step = from as f64 / to as f64;
-    (0..to)
-        .map(|i| {
-            if to < from {
+impl Axis {
+    /// Fills it for an axis of `from` px resized to `to` px.
+    fn set(&mut self, from: usize, to: usize) {
+        self.starts.clear();
+        self.weights.clear();
+        let step = from as f64 / to as f64;
+        for i in 0..to {
+            let at = self.weights.len();
+            let first = if to < from {
                 let (lo, hi) = (i as f64 * step, (i + 1) as f64 * step);
                 let first = lo.floor() as usize;
                 let last = ((hi - 1e-9).ceil() as usize).clamp(first + 1, from);
                 let cover = |s: usize| ((s + 1) as f64).min(hi) - (s as f64).max(lo);
-                let weights = (first..last).map(|s| (cover(s) / step) as f32).collect();
-                Taps { first, weights }
+                self.weights.extend((first..last).map(|s| (cover(s) / step) as f32));
+                first
             } else {
                 let centre = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, (from - 1) as f64);
                 let first = (centre.floor() as usize).min(from.saturating_sub(2));
                 let part = (centre - first as f64) as f32;
-                let weights = if from == 1 { vec![1.0] } else { vec![1.0 - part, part] };
-                Taps { first, weights }
-            }
-        })
-        .collect()
+                let both = [1.0 - part, part];
+                self.weights.extend_from_slice(if from == 1 { &[1.0] } else { &both });
+                first
+            };
+            self.starts.push((first, at));
+        }
+    }
+
+    /// First source index and weights of each output pixel.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        let ends = self.starts.iter().skip(1).map(|s| s.1).chain([self.weights.len()]);
+        self.starts.iter().zip(ends).map(|((first, at), end)| (*first, &self.weights[*at..end]))
+    }
 }
 
 /// Buffers used again from call to call.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    columns: Axis,
+    rows: Axis,
+    /// One row of the region, shrunk in height, its pixels inside the frame.
     row: Vec<f32>,
 }
 
 /// Resizes `region` of `frame` to `width` x `height` and writes it, preprocessed as `input` says, to `out`
 /// (`[3, height, width]`, channels in the input's order).
+///
+/// # Panics
+/// When `out` has another size.
 pub fn resample(
     frame: RgbView<'_>,
     region: Region,
@@ -72,56 +93,42 @@ pub fn resample(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let columns = taps(region.width.max(1) as usize, width);
-    let rows = taps(region.height.max(1) as usize, height);
     let plane = width * height;
-    debug_assert_eq!(out.len(), 3 * plane);
-    out.fill(0.0);
-    let fw = frame.width() as i64;
-    scratch.row.resize(width * 3, 0.0);
-    // Rows arrive in order and each serves one or two output rows, so one pass over the source is enough.
-    let mut next = 0;
-    for sy in 0..region.height.max(1) as usize {
-        let y = i64::from(region.y) + sy as i64;
-        while next < rows.len() && rows[next].first + rows[next].weights.len() <= sy {
-            next += 1;
+    assert_eq!(out.len(), 3 * plane, "an output of another size");
+    let Scratch { columns, rows, row } = scratch;
+    columns.set(region.width.max(1) as usize, width);
+    rows.set(region.height.max(1) as usize, height);
+    let level = Level::detect();
+    // Columns of the frame that the region has, and where in the region they begin.
+    let (left, right) = (i64::from(region.x), i64::from(region.x) + i64::from(region.width.max(1)));
+    let (from, to) = (left.max(0), right.min(frame.width() as i64));
+    let inside = (to - from).max(0) as usize;
+    let begin = (from - left).max(0) as usize;
+    row.resize(inside * 3, 0.0);
+    for (y, (first, weights)) in rows.iter().enumerate() {
+        row.fill(0.0);
+        for (sy, weight) in (i64::from(region.y) + first as i64..).zip(weights) {
+            if inside > 0 && (0..frame.height() as i64).contains(&sy) {
+                rows::add(level, row, &frame.row(sy as usize)[from as usize * 3..], *weight);
+            }
         }
-        let users = rows[next..].iter().take_while(|t| t.first <= sy).count();
-        if users == 0 || y < 0 || y >= frame.height() as i64 {
-            continue;
-        }
-        let source = frame.row(y as usize);
-        for (px, t) in scratch.row.chunks_exact_mut(3).zip(&columns) {
+        for (x, (first, weights)) in columns.iter().enumerate() {
             let mut sum = [0.0f32; 3];
-            let x0 = i64::from(region.x) + t.first as i64;
             // The part of the taps that lies inside the frame.
-            let skip = (-x0).clamp(0, t.weights.len() as i64) as usize;
-            let keep = (fw - x0).clamp(0, t.weights.len() as i64) as usize;
-            if skip < keep {
-                let at = (x0 + skip as i64) as usize * 3;
-                for (p, w) in source[at..].chunks_exact(3).zip(&t.weights[skip..keep]) {
-                    for c in 0..3 {
-                        sum[c] += w * f32::from(p[c]);
-                    }
+            let skip = begin.saturating_sub(first).min(weights.len());
+            let at = ((first + skip).saturating_sub(begin) * 3).min(row.len());
+            for (p, w) in row[at..].chunks_exact(3).zip(&weights[skip..]) {
+                for (sum, p) in sum.iter_mut().zip(p) {
+                    *sum += w * p;
                 }
             }
-            px.copy_from_slice(&sum);
-        }
-        for (o, t) in rows.iter().enumerate().skip(next).take(users) {
-            let Some(&weight) = sy.checked_sub(t.first).and_then(|k| t.weights.get(k)) else { continue };
-            for (x, px) in scratch.row.chunks_exact(3).enumerate() {
-                for (c, v) in px.iter().enumerate() {
-                    out[c * plane + o * width + x] += weight * v;
-                }
+            if input.colour == Colour::Bgr {
+                sum.swap(0, 2);
+            }
+            for (c, v) in sum.into_iter().enumerate() {
+                out[c * plane + y * width + x] = (v - input.offset) * input.scale;
             }
         }
-    }
-    if input.colour == Colour::Bgr {
-        let (red, rest) = out.split_at_mut(plane);
-        red.swap_with_slice(&mut rest[plane..]);
-    }
-    for v in out.iter_mut() {
-        *v = (*v - input.offset) * input.scale;
     }
 }
 
@@ -206,10 +213,12 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn a_plain_surface_stays_plain_and_weights_sum_to_one(from in 1usize..60, to in 1usize..60) {
-            for t in taps(from, to) {
-                let sum: f32 = t.weights.iter().sum();
+            let mut axis = Axis::default();
+            axis.set(from, to);
+            for (first, weights) in axis.iter() {
+                let sum: f32 = weights.iter().sum();
                 proptest::prop_assert!((sum - 1.0).abs() < 1e-4);
-                proptest::prop_assert!(t.first + t.weights.len() <= from);
+                proptest::prop_assert!(first + weights.len() <= from);
             }
             let im = RgbImage::filled(from, from, [77; 3]).unwrap();
             for v in run(&im, Region::whole(im.view()), (to, to)) {
