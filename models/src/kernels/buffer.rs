@@ -67,6 +67,15 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// The same memory as bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = std::mem::size_of_val::<[f32]>(self);
+        // SAFETY: every byte of an f32 is a u8 and the other way round, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.lines));

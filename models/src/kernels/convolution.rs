@@ -4,7 +4,7 @@ use super::activate::{self, Finish, Target};
 use super::direct::{Packed, Walk, correlate};
 use super::frame::Plane;
 use super::gemm::Panels;
-use super::program::{Map, Memory, Need, Step, Value};
+use super::program::{Image, Map, Memory, Need, Step, Value};
 use super::simd::Level;
 use super::winograd::{Direction, ELEMENTS, Grid, Tiles, Weights};
 
@@ -49,8 +49,8 @@ impl Convolution {
     }
 
     /// What it reads and what it needs of it.
-    pub fn reads(&self, level: Level, planes: &[Plane]) -> Vec<(Value, Need)> {
-        let (before, after) = (planes[self.from.0], planes[self.to.0]);
+    pub fn reads(&self, level: Level, images: &[Image]) -> Vec<(Value, Need)> {
+        let (before, after) = (images[self.from.0].plane, images[self.to.0].plane);
         let need = match self.winograd(level, before, after) {
             Some(pad) => Need { room: Grid::room(before, pad), multiple: level.lanes() },
             None => {

@@ -11,6 +11,13 @@ pub struct Plane {
     pub channels: usize,
 }
 
+impl Plane {
+    /// Numbers of the image.
+    pub fn numbers(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+}
+
 /// A channels-last image in a border of zeros: one pixel before, at least one after, pixels filled up to `pitch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {

@@ -1,6 +1,8 @@
 //! Reads a network's first layers out of tract's graph, from the input on as far as our kernels can do them.
 
-use std::collections::HashMap;
+mod int8;
+
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
@@ -15,7 +17,7 @@ use super::dense::Dense;
 use super::frame::Plane;
 use super::pool::Pool;
 use super::prelu::PRelu;
-use super::program::{Layer, Program, Value};
+use super::program::{Image, Kind, Layer, Program, Value};
 use super::simd::Level;
 use super::softmax::Softmax;
 
@@ -31,9 +33,12 @@ pub struct Read {
 /// Reads `model`, whose one input is `[n, c, h, w]`; `None` where its first layer is none of ours.
 pub fn read(model: &TypedModel, level: Level) -> TractResult<Option<Read>> {
     let source = model.input_outlets()?[0];
-    let mut reader = Reader { model, planes: Vec::new(), layers: Vec::new(), known: HashMap::new() };
+    let mut reader = Reader::new(model);
     let Some(plane) = reader.plane(source)? else { return Ok(None) };
-    let input = reader.value(plane);
+    if model.outlet_fact(source)?.datum_type != f32::datum_type() {
+        return Ok(None);
+    }
+    let input = reader.value(Image::f32(plane));
     reader.known.insert(source, input);
     for id in model.eval_order()? {
         if id != source.node {
@@ -44,26 +49,33 @@ pub fn read(model: &TypedModel, level: Level) -> TractResult<Option<Read>> {
         return Ok(None);
     }
     // Wanted are the network's outputs and what a layer that stays with tract reads.
+    let stays = |node: usize| {
+        (0..model.node(node).outputs.len()).map(|slot| OutletId::new(node, slot)).any(|o| !reader.done(o))
+    };
     let outside = |outlet: &OutletId| {
-        model.outputs.contains(outlet)
-            || model.outlet_successors(*outlet).iter().any(|s| {
-                (0..model.node(s.node).outputs.len())
-                    .any(|slot| !reader.known.contains_key(&OutletId::new(s.node, slot)))
-            })
+        model.outputs.contains(outlet) || model.outlet_successors(*outlet).iter().any(|s| stays(s.node))
     };
     let mut outlets: Vec<OutletId> =
         reader.known.keys().filter(|o| **o != source && outside(o)).copied().collect();
     outlets.sort_unstable();
     let values: Vec<Value> = outlets.iter().map(|o| reader.known[o]).collect();
-    let program = Program::new(level, &reader.planes, input, reader.layers, &values);
+    // What is handed over is f32; a network that wants int8 values of ours elsewhere stays with tract.
+    if values.iter().any(|v| reader.images[v.0].kind != Kind::F32) {
+        return Ok(None);
+    }
+    let program = Program::new(level, &reader.images, input, reader.layers, &values);
     Ok(Some(Read { program, outlets }))
 }
 
 struct Reader<'a> {
     model: &'a TypedModel,
-    planes: Vec<Plane>,
+    images: Vec<Image>,
+    /// How many layers there were when a value was made.
+    made: Vec<usize>,
     layers: Vec<Layer>,
     known: HashMap<OutletId, Value>,
+    /// Steps inside a layer of ours that nobody else reads.
+    inner: HashSet<OutletId>,
 }
 
 /// A layer's bias, slope and residual, wherever it keeps them.
@@ -73,22 +85,33 @@ struct Tail<'a> {
     residual: Option<&'a mut Option<Value>>,
 }
 
-impl Reader<'_> {
-    /// Size of a value `[n, c, h, w]` or `[n, c]` of f32; `None` for another.
+impl<'a> Reader<'a> {
+    fn new(model: &'a TypedModel) -> Self {
+        let (images, made, layers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { model, images, made, layers, known: HashMap::new(), inner: HashSet::new() }
+    }
+
+    /// Whether a value of the graph is ours, or a step inside a layer of ours.
+    fn done(&self, outlet: OutletId) -> bool {
+        self.known.contains_key(&outlet) || self.inner.contains(&outlet)
+    }
+
+    /// Size of a value `[n, c, h, w]` or `[n, c]`; `None` for another.
     fn plane(&self, outlet: OutletId) -> TractResult<Option<Plane>> {
         let fact = self.model.outlet_fact(outlet)?;
         let Some(shape) = fact.shape.as_concrete() else { return Ok(None) };
         Ok(match *shape {
-            _ if fact.datum_type != f32::datum_type() || shape.contains(&0) => None,
+            _ if shape.contains(&0) => None,
             [_, channels, height, width] => Some(Plane { height, width, channels }),
             [_, channels] => Some(Plane { height: 1, width: 1, channels }),
             _ => None,
         })
     }
 
-    fn value(&mut self, plane: Plane) -> Value {
-        self.planes.push(plane);
-        Value(self.planes.len() - 1)
+    fn value(&mut self, image: Image) -> Value {
+        self.images.push(image);
+        self.made.push(self.layers.len());
+        Value(self.images.len() - 1)
     }
 
     /// Makes a layer of a node, adds it to the layer before, or leaves it.
@@ -97,24 +120,52 @@ impl Reader<'_> {
         if node.outputs.len() != 1 || node.inputs.is_empty() {
             return Ok(());
         }
-        let Some(plane) = self.plane(id.into())? else { return Ok(()) };
-        if let Some(value) = self.added(node, plane)? {
+        if let Some(value) = self.reshaped(node)? {
             self.known.insert(id.into(), value);
             return Ok(());
         }
-        let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(()) };
-        let to = Value(self.planes.len());
-        if let Some(layer) = self.layer(node, from, to, plane)? {
-            self.planes.push(plane);
-            self.layers.push(layer);
-            self.known.insert(id.into(), to);
+        let Some(plane) = self.plane(id.into())? else { return Ok(()) };
+        let value = match self.int8(node, plane)? {
+            Some(value) => Some(value),
+            None if node.outputs[0].fact.datum_type != f32::datum_type() => None,
+            None => match self.added(node, plane)? {
+                Some(value) => Some(value),
+                None => self.f32(node, plane)?,
+            },
+        };
+        if let Some(value) = value {
+            self.known.insert(id.into(), value);
         }
         Ok(())
     }
 
+    /// The same numbers in the same order under another shape, image by image.
+    fn reshaped(&self, node: &TypedNode) -> TractResult<Option<Value>> {
+        let (Some(op), Some(&value)) = (node.op_as::<AxisOp>(), self.known.get(&node.inputs[0])) else {
+            return Ok(None);
+        };
+        let [before, after] = [node.inputs[0], node.id.into()].map(|o| self.model.outlet_fact(o));
+        let (before, after) = (before?.shape.as_concrete(), after?.shape.as_concrete());
+        let images = before.zip(after).is_some_and(|(b, a)| b.first() == a.first());
+        Ok((images && !matches!(op, AxisOp::Move(..))).then_some(value))
+    }
+
+    /// A layer of f32 of its own.
+    fn f32(&mut self, node: &TypedNode, plane: Plane) -> TractResult<Option<Value>> {
+        let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
+        let to = Value(self.images.len());
+        if self.images[from.0].kind != Kind::F32 {
+            return Ok(None);
+        }
+        Ok(self.layer(node, from, to, plane)?.map(|layer| {
+            self.layers.push(layer);
+            self.value(Image::f32(plane))
+        }))
+    }
+
     /// A layer of its own.
     fn layer(&self, node: &TypedNode, from: Value, to: Value, after: Plane) -> TractResult<Option<Layer>> {
-        let before = self.planes[from.0];
+        let before = self.images[from.0].plane;
         if let Some(op) = node.op_as::<Conv>() {
             return self.convolution(node, op, from, to, before, after);
         }
@@ -260,7 +311,7 @@ impl Reader<'_> {
         let inputs = [node.inputs[0], node.inputs[1]];
         if node.op_is::<PRelu>() {
             let slope = self.constant(inputs[1])?.and_then(|s| spread(s, plane.channels)).flatten();
-            let Some((value, tail)) = self.tail(inputs[0]) else { return Ok(None) };
+            let Some((value, tail)) = self.tail(inputs[0], plane) else { return Ok(None) };
             let free = tail.slope.is_none() && tail.residual.is_none_or(|r| r.is_none());
             return Ok(slope.filter(|_| free).map(|slope| {
                 *tail.slope = Some(slope);
@@ -277,7 +328,7 @@ impl Reader<'_> {
                 let Some(bias) = spread(constant, plane.channels).flatten().filter(|_| by_channel) else {
                     return Ok(None);
                 };
-                let Some((value, tail)) = self.tail(of) else { return Ok(None) };
+                let Some((value, tail)) = self.tail(of, plane) else { return Ok(None) };
                 if tail.slope.is_some() || tail.residual.is_some_and(|r| r.is_some()) {
                     return Ok(None);
                 }
@@ -291,24 +342,28 @@ impl Reader<'_> {
         let (Some(&a), Some(&b)) = (self.known.get(&inputs[0]), self.known.get(&inputs[1])) else {
             return Ok(None);
         };
-        if self.planes[a.0] != plane || self.planes[b.0] != plane || a == b {
+        if [a, b].iter().any(|v| self.images[v.0] != Image::f32(plane)) || self.made[a.0] == self.made[b.0] {
             return Ok(None);
         }
-        // The sum belongs to the later of the two, when the other is there already; values are numbered in order.
-        let (of, with) = if a.0 > b.0 { (inputs[0], b) } else { (inputs[1], a) };
-        let Some((value, tail)) = self.tail(of) else { return Ok(None) };
+        // The sum belongs to the later of the two, when the other is there already.
+        let (of, with) = if self.made[a.0] > self.made[b.0] { (inputs[0], b) } else { (inputs[1], a) };
+        let Some((value, tail)) = self.tail(of, plane) else { return Ok(None) };
         Ok(tail.residual.filter(|r| r.is_none()).map(|residual| {
             *residual = Some(with);
             value
         }))
     }
 
-    /// The end of the layer that makes `outlet`, when nobody else reads that: what follows may become part of it.
-    fn tail(&mut self, outlet: OutletId) -> Option<(Value, Tail<'_>)> {
+    /// The end of the layer that makes `outlet`, an image of this size, when nobody else reads that: what follows may
+    /// become part of it.
+    fn tail(&mut self, outlet: OutletId, plane: Plane) -> Option<(Value, Tail<'_>)> {
         if self.model.outlet_successors(outlet).len() != 1 || self.model.outputs.contains(&outlet) {
             return None;
         }
         let value = *self.known.get(&outlet)?;
+        if self.images[value.0] != Image::f32(plane) {
+            return None;
+        }
         self.layers.iter_mut().find_map(|layer| match layer {
             Layer::Convolution(c) if c.to == value => Some((
                 value,
@@ -317,6 +372,10 @@ impl Reader<'_> {
             Layer::Dense(d) if d.to == value => {
                 Some((value, Tail { bias: &mut d.bias, slope: &mut d.slope, residual: None }))
             }
+            Layer::Int8(c) if c.to == value => Some((
+                value,
+                Tail { bias: &mut c.shift, slope: &mut c.slope, residual: Some(&mut c.residual) },
+            )),
             _ => None,
         })
     }

@@ -4,13 +4,43 @@ use super::buffer::Buffer;
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::frame::{Frame, Plane};
+use super::int8::Int8;
 use super::pool::Pool;
+use super::quantise::Quantise;
 use super::simd::Level;
 use super::softmax::Softmax;
 
 /// A value of the network by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Value(pub usize);
+
+/// What the numbers of an image are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// f32.
+    F32,
+    /// u8, of which `zero` stands for 0: an int8 value and 128.
+    U8 {
+        /// What the border is filled with.
+        zero: u8,
+    },
+}
+
+/// An image: its size and what its numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// Its size.
+    pub plane: Plane,
+    /// Its numbers.
+    pub kind: Kind,
+}
+
+impl Image {
+    /// Of f32.
+    pub fn f32(plane: Plane) -> Self {
+        Self { plane, kind: Kind::F32 }
+    }
+}
 
 /// A layer as the file has it, and which values it reads and writes.
 #[derive(Debug)]
@@ -23,34 +53,44 @@ pub enum Layer {
     Pool(Pool),
     /// Softmax over the channels.
     Softmax(Softmax),
+    /// f32 to u8.
+    Quantise(Quantise),
+    /// A convolution, or a fully connected layer, of u8 by int8.
+    Int8(Int8),
 }
 
 impl Layer {
-    /// What it reads, and what of that it needs in the frame: rows, columns and the multiple that a pixel is filled up to.
-    fn reads(&self, level: Level, planes: &[Plane]) -> Vec<(Value, Need)> {
+    /// What it reads, and what of that it needs in the frame.
+    fn reads(&self, level: Level, images: &[Image]) -> Vec<(Value, Need)> {
         match self {
-            Layer::Convolution(c) => c.reads(level, planes),
+            Layer::Convolution(c) => c.reads(level, images),
             Layer::Dense(d) => vec![(d.from, Need::default())],
             Layer::Pool(p) => vec![(p.from, Need::default())],
             Layer::Softmax(s) => vec![(s.from, Need::default())],
+            Layer::Quantise(q) => vec![(q.from, Need::default())],
+            Layer::Int8(c) => c.reads(images),
         }
     }
 
-    fn writes(&self) -> Value {
+    fn writes(&self) -> Vec<Value> {
         match self {
-            Layer::Convolution(c) => c.to,
-            Layer::Dense(d) => d.to,
-            Layer::Pool(p) => p.to,
-            Layer::Softmax(s) => s.to,
+            Layer::Convolution(c) => vec![c.to],
+            Layer::Dense(d) => vec![d.to],
+            Layer::Pool(p) => vec![p.to],
+            Layer::Softmax(s) => vec![s.to],
+            Layer::Quantise(q) => vec![q.to],
+            Layer::Int8(c) => c.writes(),
         }
     }
 
-    fn step(self, level: Level, maps: &[Map]) -> Box<dyn Step> {
+    fn step(self, level: Level, maps: &[Map], wanted: &[bool]) -> Box<dyn Step> {
         match self {
             Layer::Convolution(c) => c.step(level, maps),
             Layer::Dense(d) => d.step(level, maps),
             Layer::Pool(p) => p.step(level, maps),
             Layer::Softmax(s) => s.step(maps),
+            Layer::Quantise(q) => q.step(level, maps),
+            Layer::Int8(c) => c.step(level, maps, wanted),
         }
     }
 }
@@ -73,21 +113,44 @@ impl Default for Need {
 /// Where an image lies in a run's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Map {
-    /// First number of its frame.
+    /// Where its frame begins in the run's memory, in f32.
     offset: usize,
     /// Its frame: the image begins one row and one pixel in.
     pub frame: Frame,
+    /// Its numbers.
+    pub kind: Kind,
 }
 
 impl Map {
-    /// First number of the image itself.
+    /// First number of an image of f32 in the run's memory.
     pub fn inside(&self) -> usize {
-        self.offset + self.frame.row() + self.frame.pitch
+        self.start() + self.frame.row() + self.frame.pitch
     }
 
-    /// First number of the frame.
+    /// First number of the frame of an image of f32.
     pub fn start(&self) -> usize {
+        assert_eq!(self.kind, Kind::F32, "an image of f32");
         self.offset
+    }
+
+    /// First byte of the frame of an image of u8.
+    pub fn start_byte(&self) -> usize {
+        assert_ne!(self.kind, Kind::F32, "an image of u8");
+        self.offset * size_of::<f32>()
+    }
+
+    /// First byte of an image of u8.
+    pub fn inside_byte(&self) -> usize {
+        self.start_byte() + self.frame.row() + self.frame.pitch
+    }
+
+    /// What its frame takes of the memory, in f32, to whole cache lines.
+    fn numbers(&self) -> usize {
+        let numbers = match self.kind {
+            Kind::F32 => self.frame.numbers(),
+            Kind::U8 { .. } => self.frame.numbers().div_ceil(size_of::<f32>()),
+        };
+        numbers.next_multiple_of(16)
     }
 }
 
@@ -105,7 +168,7 @@ pub trait Step: std::fmt::Debug + Send + Sync {
 /// What a run works in.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The images, their borders zero.
+    /// The images, their borders what stands for zero.
     pub maps: Buffer,
     /// What a step needs for itself; it may not rely on what is there.
     pub scratch: Buffer,
@@ -119,45 +182,69 @@ pub struct Program {
     steps: Vec<Box<dyn Step>>,
     numbers: usize,
     scratch: usize,
+    /// What the frames of u8 are filled with.
+    zeros: Vec<Map>,
 }
 
 impl Program {
-    /// Lays out `layers`, in the order they are to run; value `v` is an image of size `planes[v]`.
-    pub fn new(level: Level, planes: &[Plane], input: Value, layers: Vec<Layer>, outputs: &[Value]) -> Self {
-        let mut needs = vec![Need::default(); planes.len()];
-        let mut last_read = vec![0; planes.len()];
+    /// Lays out `layers`, in the order they are to run; value `v` is what `images[v]` says.
+    ///
+    /// # Panics
+    /// When layers, images, inputs and outputs do not belong together.
+    pub fn new(level: Level, images: &[Image], input: Value, layers: Vec<Layer>, outputs: &[Value]) -> Self {
+        let mut needs = vec![Need::default(); images.len()];
+        let mut last_read = vec![0; images.len()];
+        let mut wanted = vec![false; images.len()];
         for (at, layer) in layers.iter().enumerate() {
-            for (value, need) in layer.reads(level, planes) {
+            for (value, need) in layer.reads(level, images) {
                 let all = &mut needs[value.0];
                 all.room = [all.room[0].max(need.room[0]), all.room[1].max(need.room[1])];
                 all.multiple = all.multiple.max(need.multiple);
                 last_read[value.0] = at;
+                wanted[value.0] = true;
             }
         }
         for value in outputs {
             last_read[value.0] = layers.len();
+            wanted[value.0] = true;
         }
-        let frames: Vec<Frame> =
-            planes.iter().zip(&needs).map(|(plane, need)| framed(*plane, need)).collect();
-        let (maps, numbers) = layout(&frames, &layers, input, &last_read);
-        let steps: Vec<_> = layers.into_iter().map(|l| l.step(level, &maps)).collect();
+        let frames: Vec<Map> = images
+            .iter()
+            .zip(&needs)
+            .map(|(image, need)| Map {
+                offset: usize::MAX,
+                frame: framed(image.plane, need),
+                kind: image.kind,
+            })
+            .collect();
+        let (maps, numbers) = layout(frames, &layers, input, &last_read, &wanted);
+        let zeros = maps.iter().filter(|m| m.kind != Kind::F32 && m.offset != usize::MAX).copied().collect();
+        let steps: Vec<_> = layers.into_iter().map(|l| l.step(level, &maps, &wanted)).collect();
         Self {
             input: maps[input.0],
             outputs: outputs.iter().map(|v| maps[v.0]).collect(),
             scratch: steps.iter().map(|s| s.scratch()).max().unwrap_or(0),
             numbers,
             steps,
+            zeros,
         }
     }
 
     /// Memory for one run at a time.
     pub fn memory(&self) -> Memory {
-        Memory { maps: Buffer::zeroed(self.numbers), scratch: Buffer::zeroed(self.scratch) }
+        let mut maps = Buffer::zeroed(self.numbers);
+        for map in &self.zeros {
+            if let Kind::U8 { zero } = map.kind {
+                let from = map.start_byte();
+                maps.bytes_mut()[from..from + map.frame.numbers()].fill(zero);
+            }
+        }
+        Memory { maps, scratch: Buffer::zeroed(self.scratch) }
     }
 
     /// Numbers of an input image.
     pub fn image(&self) -> usize {
-        size(&self.input)
+        self.input.frame.plane.numbers()
     }
 
     /// Size of each output.
@@ -182,17 +269,11 @@ impl Program {
                 step.run(memory);
             }
             for (map, out) in self.outputs.iter().zip(outputs.iter_mut()) {
-                let one = size(map);
+                let one = map.frame.plane.numbers();
                 write_planar(map, &memory.maps, &mut out[n * one..(n + 1) * one]);
             }
         }
     }
-}
-
-/// Numbers of an image.
-fn size(map: &Map) -> usize {
-    let Plane { height, width, channels } = map.frame.plane;
-    height * width * channels
 }
 
 /// The frame that has what is needed, and a border of one pixel at least.
@@ -205,29 +286,34 @@ fn framed(plane: Plane, need: &Need) -> Frame {
     }
 }
 
-/// Gives each value its place. A place is used again, once nobody reads it any more, by a frame of the very same shape:
-/// its border is zero for both.
-fn layout(frames: &[Frame], layers: &[Layer], input: Value, last_read: &[usize]) -> (Vec<Map>, usize) {
-    let mut maps: Vec<Map> = frames.iter().map(|&frame| Map { offset: usize::MAX, frame }).collect();
+/// Gives each value that somebody wants its place. A place is used again, once nobody reads it any more, by an image of
+/// the very same frame and numbers: its border is the same for both.
+fn layout(
+    mut maps: Vec<Map>,
+    layers: &[Layer],
+    input: Value,
+    last_read: &[usize],
+    wanted: &[bool],
+) -> (Vec<Map>, usize) {
     let mut numbers = 0;
     let mut free: Vec<Map> = Vec::new();
-    let mut place = |value: Value, maps: &mut [Map], free: &mut Vec<Map>| {
-        let frame = frames[value.0];
-        maps[value.0] = match free.iter().position(|m| m.frame == frame) {
-            Some(i) => free.swap_remove(i),
+    let mut place = |map: &mut Map, free: &mut Vec<Map>| {
+        let like = |m: &Map| m.frame == map.frame && m.kind == map.kind;
+        map.offset = match free.iter().position(like) {
+            Some(i) => free.swap_remove(i).offset,
             None => {
-                let offset = numbers;
-                // On a cache line.
-                numbers += frame.numbers().next_multiple_of(16);
-                Map { offset, frame }
+                numbers += map.numbers();
+                numbers - map.numbers()
             }
         };
     };
-    place(input, &mut maps, &mut free);
+    place(&mut maps[input.0], &mut free);
     let mut live = vec![input];
     for (at, layer) in layers.iter().enumerate() {
-        place(layer.writes(), &mut maps, &mut free);
-        live.push(layer.writes());
+        for value in layer.writes().into_iter().filter(|v| wanted[v.0]) {
+            place(&mut maps[value.0], &mut free);
+            live.push(value);
+        }
         live.retain(|v| {
             let dead = last_read[v.0] <= at;
             if dead {

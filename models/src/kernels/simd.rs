@@ -104,6 +104,14 @@ pub unsafe trait Simd: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// The sum of all lanes.
     unsafe fn sum(v: Self::V) -> f32;
+    /// By lane: the smaller of `a` and `b`; `b` where one is not a number.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// The nearest whole number, of two the even one; right up to a million.
+    unsafe fn round(v: Self::V) -> Self::V;
+    /// Reads `LANES` i32 at each of two places and gives their sum, which wraps, as f32.
+    unsafe fn sum_i32(p: *const i32, q: *const i32) -> Self::V;
+    /// Writes `LANES` bytes; every lane must be a whole number from 0 to 255.
+    unsafe fn store_u8(p: *mut u8, v: Self::V);
 }
 
 /// [`Level::Portable`].
@@ -180,6 +188,29 @@ unsafe impl Simd for Portable {
     #[inline(always)]
     unsafe fn sum(v: [f32; 4]) -> f32 {
         (v[0] + v[2]) + (v[1] + v[3])
+    }
+    #[inline(always)]
+    unsafe fn min(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn round(v: [f32; 4]) -> [f32; 4] {
+        // Where the CPU has no rounding of its own, round_ties_even is a library call: adding this leaves no bit for a
+        // fraction, and the sum is rounded as all sums are.
+        const WHOLE: f32 = (1u32 << 23) as f32 * 1.5;
+        v.map(|x| (x + WHOLE) - WHOLE)
+    }
+    #[inline(always)]
+    unsafe fn sum_i32(p: *const i32, q: *const i32) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable values at each place.
+        let (p, q) =
+            unsafe { (p.cast::<[i32; 4]>().read_unaligned(), q.cast::<[i32; 4]>().read_unaligned()) };
+        std::array::from_fn(|i| p[i].wrapping_add(q[i]) as f32)
+    }
+    #[inline(always)]
+    unsafe fn store_u8(p: *mut u8, v: [f32; 4]) {
+        // SAFETY: the caller vouches for the range of the lanes and for four writable bytes.
+        unsafe { p.cast::<[u8; 4]>().write_unaligned(v.map(|x| x.to_int_unchecked::<i32>() as u8)) }
     }
 }
 
@@ -271,6 +302,29 @@ mod x86 {
                 _mm_cvtss_f32(_mm_add_ss(v, _mm_movehdup_ps(v)))
             }
         }
+        #[inline(always)]
+        unsafe fn min(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_min_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn round(v: __m256) -> __m256 {
+            unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) }
+        }
+        #[inline(always)]
+        unsafe fn sum_i32(p: *const i32, q: *const i32) -> __m256 {
+            unsafe {
+                let (p, q) = (_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(q.cast()));
+                _mm256_cvtepi32_ps(_mm256_add_epi32(p, q))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_u8(p: *mut u8, v: __m256) {
+            unsafe {
+                let v = _mm256_cvtps_epi32(v);
+                let v = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+                _mm_storel_epi64(p.cast(), _mm_packus_epi16(v, v));
+            }
+        }
     }
 
     /// `Level::Avx512`.
@@ -344,6 +398,25 @@ mod x86 {
         #[inline(always)]
         unsafe fn sum(v: __m512) -> f32 {
             unsafe { _mm512_reduce_add_ps(v) }
+        }
+        #[inline(always)]
+        unsafe fn min(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_min_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn round(v: __m512) -> __m512 {
+            unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) }
+        }
+        #[inline(always)]
+        unsafe fn sum_i32(p: *const i32, q: *const i32) -> __m512 {
+            unsafe {
+                let (p, q) = (_mm512_loadu_si512(p.cast()), _mm512_loadu_si512(q.cast()));
+                _mm512_cvtepi32_ps(_mm512_add_epi32(p, q))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_u8(p: *mut u8, v: __m512) {
+            unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v))) }
         }
     }
 }

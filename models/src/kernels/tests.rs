@@ -2,8 +2,12 @@
 
 use proptest::prelude::*;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_core::ops::cnn::{Conv, PaddingSpec, PoolSpec};
+use tract_onnx::tract_core::ops::einsum::EinSum;
+use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::nn::{DataFormat, sigmoid};
+use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8};
 use tract_onnx::tract_core::ops::{cnn::MaxPool, cnn::conv::KernelFormat};
 use tract_onnx::tract_hir::internal::*;
 
@@ -11,9 +15,11 @@ use super::convolution::Convolution;
 use super::dense::Dense;
 use super::frame::Plane;
 use super::fused::{Fused, fuse, whole};
+use super::int8::Int8;
 use super::pool::Pool;
 use super::prelu::PRelu;
-use super::program::{Layer, Program, Value};
+use super::program::{Image, Kind, Layer, Program, Value};
+use super::quantise::{Quantise, Steps};
 use super::simd::Level;
 use super::softmax::Softmax;
 
@@ -163,7 +169,8 @@ proptest! {
                     pad: [0, 0], bias: Some(shift.clone()), slope: None, residual: Some(Value(1)),
                 }),
             ];
-            let program = Program::new(level, &[b, o, o], Value(0), layers, &[Value(1), Value(2)]);
+            let images = [b, o, o].map(Image::f32);
+            let program = Program::new(level, &images, Value(0), layers, &[Value(1), Value(2)]);
             let got = run(&program, case.images, &x);
             let d = [distance(&got[0], &want), distance(&got[1], &both)];
             prop_assert!(d[0] < TOLERANCE && d[1] < TOLERANCE, "{level:?}: off by {d:?}");
@@ -218,8 +225,8 @@ proptest! {
                 Layer::Pool(Pool { from: Value(0), to: Value(2), kernel: [kernel; 2], stride: [stride; 2] }),
                 Layer::Softmax(Softmax { from: Value(1), to: Value(3) }),
             ];
-            let planes = [plane, out, pooled, out];
-            let program = Program::new(level, &planes, Value(0), layers, &[Value(1), Value(2), Value(3)]);
+            let all = [plane, out, pooled, out].map(Image::f32);
+            let program = Program::new(level, &all, Value(0), layers, &[Value(1), Value(2), Value(3)]);
             let got = run(&program, images, &x);
             prop_assert!(distance(&got[0], &dense) < TOLERANCE, "{level:?}: {:?} for {dense:?}", got[0]);
             prop_assert_eq!(&got[1], &most, "{:?}", level);
@@ -298,6 +305,187 @@ fn layers_that_are_ours_become_one_operation_and_the_others_stay_with_tract() {
             for (got, want) in results(&fused, &x).iter().zip(results(&model, &x)) {
                 assert!(distance(got, &want) < TOLERANCE);
             }
+        }
+    }
+}
+
+fn int8s(len: usize, seed: u64) -> Vec<i8> {
+    noise(len, seed).iter().map(|x| (x * 127.0) as i8).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_int8_layer_is_its_formula_to_the_bit_at_every_level(
+        case in cases(), zero in -128i8..=127, y_zero in -128i8..=127, next_zero in -128i8..=127,
+    ) {
+        let (b, o) = (case.before, case.out());
+        let (x, weights) = (int8s(case.images * b.numbers(), 1), int8s(case.weights(), 2));
+        let bias: Vec<i32> = int8s(case.outputs, 3).iter().map(|b| i32::from(*b) * 50).collect();
+        let factors: Vec<f32> = noise(case.outputs, 4).iter().map(|f| f.abs() * 0.002 + 1e-4).collect();
+        let (slope, shift) = (noise(case.outputs, 5), noise(case.outputs, 6));
+        let (scale, steps) = (0.037, Steps { inverse: 21.7, zero: next_zero });
+        // The convolution of what the steps stand for is exact in f32: no sum here reaches 2^24.
+        let whole = |v: &[i8], zero: i8| -> Vec<f32> {
+            v.iter().map(|q| f32::from(*q) - f32::from(zero)).collect()
+        };
+        let sums = case.convolve(&whole(&x, zero), &whole(&weights, 0));
+        let mut want = [Vec::new(), Vec::new(), Vec::new()];
+        for (at, sum) in sums.iter().enumerate() {
+            let c = at / (o.height * o.width) % o.channels;
+            let zero = f32::from(y_zero);
+            let q = ((sum + bias[c] as f32) * factors[c]).round_ties_even() + zero;
+            let q = q.clamp(-128.0, 127.0);
+            let v = (q - zero) * scale + shift[c];
+            let v = if v < 0.0 { v * slope[c] } else { v };
+            // A residual: the input image of f32, where the sizes allow it.
+            let n = (v * steps.inverse).round_ties_even() + f32::from(steps.zero);
+            let n = n.clamp(-128.0, 127.0);
+            want[0].push((q - f32::from(y_zero)) * scale);
+            want[1].push(v);
+            want[2].push((n - f32::from(steps.zero)) / steps.inverse);
+        }
+        let u8_of = |zero: i8| Kind::U8 { zero: (i16::from(zero) + 128) as u8 };
+        // The input as f32, whole steps of a scale of 1; what is u8 at the end comes back as f32 by layers of one tap.
+        let images = [
+            Image::f32(b),
+            Image { plane: b, kind: u8_of(zero) },
+            Image { plane: o, kind: u8_of(y_zero) },
+            Image::f32(o),
+            Image { plane: o, kind: u8_of(next_zero) },
+            Image { plane: o, kind: u8_of(0) },
+            Image::f32(o),
+            Image { plane: o, kind: u8_of(0) },
+            Image::f32(o),
+        ];
+        let same: Vec<i8> = (0..o.channels * o.channels).map(|i| i8::from(i % (o.channels + 1) == 0)).collect();
+        let back = |from: usize, own: usize, scale: f32| Layer::Int8(Int8 {
+            from: Value(from), weights: same.clone(), kernel: [1, 1], stride: [1, 1], pad: [0, 0],
+            bias: vec![0; o.channels], factors: vec![1.0; o.channels], zero: 0, own: Value(own), scale,
+            shift: None, slope: None, residual: None, to: Value(own + 1), next: None,
+        });
+        for level in Level::available() {
+            let layers = vec![
+                Layer::Quantise(Quantise {
+                    from: Value(0), to: Value(1), steps: Steps { inverse: 1.0, zero },
+                }),
+                Layer::Int8(Int8 {
+                    from: Value(1), weights: weights.clone(), kernel: case.kernel, stride: case.stride,
+                    pad: case.pad, bias: bias.clone(), factors: factors.clone(), zero: y_zero, own: Value(2),
+                    scale, shift: Some(shift.clone()), slope: Some(slope.clone()), residual: None,
+                    to: Value(3), next: Some((Value(4), steps)),
+                }),
+                back(2, 5, scale),
+                back(4, 7, 1.0),
+            ];
+            let outputs = [Value(6), Value(3), Value(8)];
+            let program = Program::new(level, &images, Value(0), layers, &outputs);
+            let got = run(&program, case.images, &whole(&x, zero));
+            prop_assert_eq!(&got[1], &want[1], "{:?}", level);
+            // Where a step lies outside of int8 about another zero point, nothing comes back.
+            let inside = |at: usize, inverse: f32, values: &[f32]| {
+                values.iter().zip(&want[at]).all(|(g, w)| {
+                    let steps = w * inverse;
+                    !(-128.0..=127.0).contains(&steps.round()) || (g - w).abs() <= 1e-5 * w.abs()
+                })
+            };
+            let third: Vec<f32> = got[2].iter().map(|s| s / steps.inverse).collect();
+            prop_assert!(inside(0, 1.0 / scale, &got[0]), "{level:?}: its own output");
+            prop_assert!(inside(2, steps.inverse, &third), "{level:?}: the next layer's input");
+        }
+    }
+}
+
+/// As [`graph`], in int8 as the trainer writes it: two convolutions, the first one's result added, fully connected.
+fn int8_graph(images: usize) -> TypedModel {
+    let mut model = TypedModel::default();
+    let source = model.add_source("x", f32::fact([images, 3, 20, 18])).unwrap();
+    fn number<T: Datum>(model: &mut TypedModel, name: String, value: T) -> OutletId {
+        model.add_const(name, tensor0(value)).unwrap()
+    }
+    let quantise = |model: &mut TypedModel, name: &str, x: OutletId, inverse: f32, zero: i8| {
+        let rank = model.outlet_fact(x).unwrap().rank();
+        let by = tensor0(inverse).broadcast_into_rank(rank).unwrap();
+        let by = model.add_const(format!("{name}.by"), by).unwrap();
+        let product = model.wire_node(format!("{name}.mul"), tract_core::ops::math::mul(), &[x, by]).unwrap();
+        let op = ElementWiseOp(Box::new(QuantizeLinearI8 { scale: 1.0, zero_point: zero }), None);
+        model.wire_node(format!("{name}.q"), op, &product).unwrap()[0]
+    };
+    let others = |model: &mut TypedModel, name: &str, outputs: usize, zeros: [i8; 2], scales: [f32; 2]| {
+        let bias: Vec<i32> = int8s(outputs, 11).iter().map(|b| i32::from(*b) * 9).collect();
+        let scale: Vec<f32> = noise(outputs, 12).iter().map(|s| s.abs() * 0.01 + 0.001).collect();
+        tvec!(
+            model.add_const(format!("{name}.bias"), tensor1(&bias)).unwrap(),
+            number(model, format!("{name}.x0"), i32::from(zeros[0])),
+            number(model, format!("{name}.xs"), scales[0]),
+            number(model, format!("{name}.k0"), 0i32),
+            model.add_const(format!("{name}.ks"), tensor1(&scale)).unwrap(),
+            number(model, format!("{name}.y0"), i32::from(zeros[1])),
+            number(model, format!("{name}.ys"), scales[1])
+        )
+    };
+    let weights = |model: &mut TypedModel, name: &str, shape: &[usize], seed: u64| {
+        let tensor = Tensor::from_shape(shape, &int8s(shape.iter().product(), seed)).unwrap();
+        model.add_const(format!("{name}.w"), tensor).unwrap()
+    };
+    let convolve =
+        |model: &mut TypedModel, name: &str, x: OutletId, inputs: usize, stride: usize, zeros: [i8; 2]| {
+            let op = Conv {
+                pool_spec: PoolSpec {
+                    data_format: DataFormat::NCHW,
+                    kernel_shape: tvec!(3, 3),
+                    padding: PaddingSpec::Explicit(tvec!(1, 1), tvec!(1, 1)),
+                    dilations: None,
+                    strides: Some(tvec!(stride; 2)),
+                    input_channels: inputs,
+                    output_channels: 24,
+                },
+                kernel_fmt: KernelFormat::OIHW,
+                group: 1,
+                q_params: Some(i8::datum_type()),
+            };
+            let mut all = tvec!(x, weights(model, name, &[24, inputs, 3, 3], inputs as u64));
+            all.extend(others(model, name, 24, zeros, [0.02, 0.07]));
+            let y = model.wire_node(name, op, &all).unwrap()[0];
+            let op = DequantizeLinearF32 { scale: 0.07, zero_point: i32::from(zeros[1]) };
+            model.wire_node(format!("{name}.f"), op, &[y]).unwrap()[0]
+        };
+    let x = quantise(&mut model, "x", source, 50.0, -3);
+    let a = convolve(&mut model, "a", x, 3, 2, [-3, 17]);
+    let slope = Tensor::from_shape(&[1, 24, 1, 1], &noise(24, 7)).unwrap();
+    let slope = model.add_const("slope", slope).unwrap();
+    let a = model.wire_node("p", PRelu, &[a, slope]).unwrap()[0];
+    let next = quantise(&mut model, "a", a, 30.0, -90);
+    let b = convolve(&mut model, "b", next, 24, 1, [-90, 5]);
+    let sum = model.wire_node("sum", tract_core::ops::math::add(), &[a, b]).unwrap()[0];
+    let flat = AxisOp::Reshape(1, tvec!(24.to_dim(), 10.to_dim(), 9.to_dim()), tvec!(2160.to_dim()));
+    let flat = model.wire_node("flat", flat, &[sum]).unwrap()[0];
+    let flat = quantise(&mut model, "flat", flat, 20.0, -70);
+    let op = EinSum {
+        axes: "mk,kn,n,,,,n,,->mn".parse().unwrap(),
+        operating_dt: i32::datum_type(),
+        q_params: Some(i8::datum_type()),
+    };
+    let mut all = tvec!(flat, weights(&mut model, "fc", &[2160, 20], 8));
+    all.extend(others(&mut model, "fc", 20, [-70, -8], [0.05, 0.9]));
+    let y = model.wire_node("fc", op, &all).unwrap()[0];
+    let y = model.wire_node("y", DequantizeLinearF32 { scale: 0.9, zero_point: -8 }, &[y]).unwrap()[0];
+    model.select_output_outlets(&[y]).unwrap();
+    model
+}
+
+#[test]
+fn int8_networks_are_ours_and_give_tracts_bits() {
+    for images in [1, 3] {
+        let model = int8_graph(images);
+        let x = noise(images * 3 * 20 * 18, 9);
+        let want = results(&model, &x);
+        assert!(want[0].iter().map(|v| v.to_bits()).collect::<std::collections::HashSet<_>>().len() > 10);
+        for level in Level::available() {
+            let fused = fuse(model.clone().into_decluttered().unwrap(), level).unwrap();
+            assert!(whole(&fused).is_some(), "{:?}", fused.nodes.iter().map(|n| &n.name).collect::<Vec<_>>());
+            assert_eq!(results(&fused, &x), want, "{level:?}");
         }
     }
 }

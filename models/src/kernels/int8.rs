@@ -1,0 +1,301 @@
+//! Convolution and fully connected in int8, with all that follows up to the next layer's u8 in one pass.
+//!
+//! What the file says happens to a sum, in this order and in f32, so that any engine that follows it gives the same
+//! bits: times the channel's factor, rounded to the layer's own int8 output; that as f32; a bias; PReLU; the residual;
+//! times 1 / scale of the next layer's input, rounded to int8.
+
+pub mod dot;
+
+use super::frame::{Frame, Plane};
+use super::program::{Image, Kind, Map, Memory, Need, Step, Value};
+use super::quantise::Steps;
+use super::simd::{Level, Simd, by_level};
+use dot::{Dots, Walk};
+
+/// A layer of u8 by int8.
+#[derive(Debug)]
+pub struct Int8 {
+    /// What it reads, u8.
+    pub from: Value,
+    /// `[outputs, inputs, height, width]`.
+    pub weights: Vec<i8>,
+    /// Height and width of the kernel, px; that of the image for a fully connected layer.
+    pub kernel: [usize; 2],
+    /// From window to window, px.
+    pub stride: [usize; 2],
+    /// Zeros before the first row and column, 0 or 1.
+    pub pad: [usize; 2],
+    /// `[outputs]`, in steps of the sums.
+    pub bias: Vec<i32>,
+    /// `[outputs]`: a step of the sums in steps of the output.
+    pub factors: Vec<f32>,
+    /// What stands for 0 in the layer's own output.
+    pub zero: i8,
+    /// The layer's own output as u8, for who reads that.
+    pub own: Value,
+    /// A step of the layer's own output, where somebody wants it as f32.
+    pub scale: f32,
+    /// `[outputs]`, added to that.
+    pub shift: Option<Vec<f32>>,
+    /// PReLU.
+    pub slope: Option<Vec<f32>>,
+    /// Added last, f32.
+    pub residual: Option<Value>,
+    /// The result in f32.
+    pub to: Value,
+    /// The result as u8 for the next layer.
+    pub next: Option<(Value, Steps)>,
+}
+
+impl Int8 {
+    /// What it reads and what it needs of it.
+    pub fn reads(&self, images: &[Image]) -> Vec<(Value, Need)> {
+        let after = images[self.to.0].plane;
+        let room =
+            |axis: usize, out: usize| 1 - self.pad[axis] + (out - 1) * self.stride[axis] + self.kernel[axis];
+        // Sums are made four terms at a time.
+        let need = Need { room: [room(0, after.height), room(1, after.width)], multiple: 4 };
+        std::iter::once((self.from, need)).chain(self.residual.map(|v| (v, Need::default()))).collect()
+    }
+
+    /// All that it may write.
+    pub fn writes(&self) -> Vec<Value> {
+        [self.own, self.to].into_iter().chain(self.next.map(|n| n.0)).collect()
+    }
+
+    /// The kernel; it writes what is `wanted`.
+    ///
+    /// # Panics
+    /// When weights, bias, factors, slope or residual do not fit.
+    pub fn step(self, level: Level, maps: &[Map], wanted: &[bool]) -> Box<dyn Step> {
+        let (from, to) = (maps[self.from.0], maps[self.to.0]);
+        let (before, after) = (from.frame.plane, to.frame.plane);
+        let Kind::U8 { zero } = from.kind else { unreachable_kind() };
+        let [kh, kw] = self.kernel;
+        let each = before.channels * kh * kw;
+        let by_channel = |v: &Option<Vec<f32>>| v.as_ref().map_or(after.channels, Vec::len);
+        let all = [self.bias.len(), self.factors.len(), by_channel(&self.shift), by_channel(&self.slope)];
+        assert_eq!(self.weights.len(), after.channels * each, "weights of another shape");
+        assert!(all.iter().all(|n| *n == after.channels), "one number a channel");
+        let residual = self.residual.map(|v| maps[v.0]);
+        assert!(residual.is_none_or(|r| r.frame.plane == after), "a residual of another size");
+        // Every term carries the zero point of the image: its part of the sum is known beforehand.
+        let sum = |row: &[i8]| row.iter().map(|w| i32::from(*w)).sum::<i32>();
+        let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
+        let mut bias: Vec<i32> =
+            bias.map(|(b, row)| b.wrapping_sub(i32::from(zero).wrapping_mul(sum(row)))).collect();
+        bias.resize(after.channels.next_multiple_of(16), 0);
+        let dots =
+            Dots::new(level, after.channels, self.kernel, before.channels, from.frame.pitch, &self.weights);
+        let origin =
+            from.start_byte() + (1 - self.pad[0]) * from.frame.row() + (1 - self.pad[1]) * from.frame.pitch;
+        let map = |v: Value| wanted[v.0].then(|| maps[v.0]);
+        let filled = |mut v: Vec<f32>| {
+            v.resize(dots.padded(), 0.0);
+            v
+        };
+        let tail = Tail {
+            bias,
+            factors: filled(self.factors),
+            zero: f32::from(self.zero),
+            scale: self.scale,
+            // -0 leaves every number as it is.
+            shift: filled(self.shift.unwrap_or_else(|| vec![-0.0; after.channels])),
+            slope: filled(self.slope.unwrap_or_else(|| vec![1.0; after.channels])),
+            next: self.next.map_or(Steps { inverse: 1.0, zero: 0 }, |n| n.1),
+        };
+        Box::new(Connected {
+            level,
+            from: from.frame,
+            origin,
+            stride: self.stride,
+            after,
+            dots,
+            tail,
+            residual,
+            own: map(self.own),
+            to: map(self.to),
+            next: self.next.and_then(|n| map(n.0)),
+        })
+    }
+}
+
+/// A layer of int8 is only made for images of u8.
+#[allow(clippy::panic, reason = "as an assertion")]
+fn unreachable_kind() -> ! {
+    panic!("an image of u8")
+}
+
+/// What happens to sums.
+#[derive(Debug)]
+struct Tail {
+    bias: Vec<i32>,
+    factors: Vec<f32>,
+    /// Zero point of the layer's own output.
+    zero: f32,
+    scale: f32,
+    shift: Vec<f32>,
+    slope: Vec<f32>,
+    next: Steps,
+}
+
+#[derive(Debug)]
+struct Connected {
+    level: Level,
+    from: Frame,
+    /// The byte under the first tap of the first window.
+    origin: usize,
+    stride: [usize; 2],
+    after: Plane,
+    dots: Dots,
+    tail: Tail,
+    residual: Option<Map>,
+    own: Option<Map>,
+    to: Option<Map>,
+    next: Option<Map>,
+}
+
+/// Sums that are finished while they are in the first-level cache, in numbers.
+const SUMS: usize = 12 << 10;
+
+impl Connected {
+    /// Pixels of a row that are worked on at once.
+    fn pixels(&self) -> usize {
+        (SUMS / self.dots.padded()).clamp(6, self.after.width.max(6)).min(self.after.width)
+    }
+}
+
+impl Step for Connected {
+    fn scratch(&self) -> usize {
+        // The sums, then a pixel row of f32 where nobody keeps the f32 result.
+        self.pixels() * self.dots.padded()
+    }
+
+    fn run(&self, memory: &mut Memory) {
+        let maps = memory.maps.as_mut_ptr();
+        let bytes = maps.cast::<u8>();
+        let (padded, channels) = (self.dots.padded(), self.after.channels);
+        let sums = memory.scratch.as_mut_ptr().cast::<i32>();
+        for y in 0..self.after.height {
+            for first in (0..self.after.width).step_by(self.pixels()) {
+                let count = self.pixels().min(self.after.width - first);
+                let walk = Walk {
+                    a: bytes.wrapping_add(
+                        self.origin
+                            + y * self.stride[0] * self.from.row()
+                            + first * self.stride[1] * self.from.pitch,
+                    ),
+                    tap: self.from.row(),
+                    pixel: self.stride[1] * self.from.pitch,
+                    count,
+                };
+                let f32_at =
+                    |m: &Map| maps.wrapping_add(m.inside() + y * m.frame.row() + first * m.frame.pitch);
+                let u8_at =
+                    |m: &Map| bytes.wrapping_add(m.inside_byte() + y * m.frame.row() + first * m.frame.pitch);
+                let row = Row {
+                    sums,
+                    padded,
+                    count,
+                    channels,
+                    residual: self.residual.as_ref().map_or(std::ptr::null(), |m| f32_at(m).cast_const()),
+                    residual_pixel: self.residual.map_or(0, |m| m.frame.pitch),
+                    own: self.own.as_ref().map_or(std::ptr::null_mut(), u8_at),
+                    own_pixel: self.own.map_or(0, |m| m.frame.pitch),
+                    to: self.to.as_ref().map_or(std::ptr::null_mut(), f32_at),
+                    to_pixel: self.to.map_or(0, |m| m.frame.pitch),
+                    next: self.next.as_ref().map_or(std::ptr::null_mut(), u8_at),
+                    next_pixel: self.next.map_or(0, |m| m.frame.pitch),
+                };
+                // SAFETY: the frame has room for every tap (`reads`); the scratch memory holds the sums of `count`
+                // pixels; the images written, read and added lie apart in the maps, as laid out, and are no other
+                // thread's.
+                unsafe {
+                    self.dots.run(&walk, sums);
+                    finish(self.level, &row, &self.tail);
+                }
+            }
+        }
+    }
+}
+
+/// Sums of some pixels of a row and where they go; null is left out.
+struct Row {
+    sums: *const i32,
+    padded: usize,
+    count: usize,
+    channels: usize,
+    residual: *const f32,
+    residual_pixel: usize,
+    own: *mut u8,
+    own_pixel: usize,
+    to: *mut f32,
+    to_pixel: usize,
+    next: *mut u8,
+    next_pixel: usize,
+}
+
+#[inline(always)]
+unsafe fn finish_body<S: Simd>(row: &Row, tail: &Tail) {
+    // SAFETY: the caller vouches for the sums and the images of these pixels; the numbers by channel are filled up to
+    // whole vectors (`padded`).
+    unsafe {
+        let mut c = 0;
+        while c < row.channels {
+            let lanes = S::LANES.min(row.channels - c);
+            let by_channel = |v: &[f32]| S::load(v.as_ptr().add(c));
+            let (factors, shift, slope) =
+                (by_channel(&tail.factors), by_channel(&tail.shift), by_channel(&tail.slope));
+            let (zero, scale) = (S::splat(tail.zero), S::splat(tail.scale));
+            let (least, most) = (S::splat(-128.0), S::splat(127.0));
+            for pixel in 0..row.count {
+                let at = |step: usize| pixel.wrapping_mul(step).wrapping_add(c);
+                let sums = S::sum_i32(row.sums.wrapping_add(at(row.padded)), tail.bias.as_ptr().add(c));
+                // Not fused anywhere: the file rounds each product.
+                let q = S::add(S::round(S::mul(sums, factors)), zero);
+                let q = S::min(S::max(q, least), most);
+                if !row.own.is_null() {
+                    store_u8::<S>(row.own.wrapping_add(at(row.own_pixel)), S::add(q, S::splat(128.0)), lanes);
+                }
+                let v = S::add(S::mul(S::sub(q, zero), scale), shift);
+                let mut v = S::if_negative(v, S::mul(v, slope), v);
+                if !row.residual.is_null() {
+                    let r = row.residual.wrapping_add(at(row.residual_pixel));
+                    v = S::add(v, if lanes == S::LANES { S::load(r) } else { S::load_n(r, lanes) });
+                }
+                if !row.to.is_null() {
+                    let to = row.to.wrapping_add(at(row.to_pixel));
+                    if lanes == S::LANES { S::store(to, v) } else { S::store_n(to, v, lanes) }
+                }
+                if !row.next.is_null() {
+                    let next = row.next.wrapping_add(at(row.next_pixel));
+                    store_u8::<S>(next, tail.next.of_vector::<S>(v), lanes);
+                }
+            }
+            c += S::LANES;
+        }
+    }
+}
+
+/// Writes the first `lanes` of a vector of whole numbers from 0 to 255.
+///
+/// # Safety
+/// The CPU must have the level of `S`, and `lanes` bytes must be writable.
+#[inline(always)]
+unsafe fn store_u8<S: Simd>(to: *mut u8, v: S::V, lanes: usize) {
+    // SAFETY: the caller vouches for the bytes.
+    unsafe {
+        if lanes == S::LANES {
+            S::store_u8(to, v);
+        } else {
+            let mut all = [0u8; 16];
+            S::store_u8(all.as_mut_ptr(), v);
+            to.copy_from_nonoverlapping(all.as_ptr(), lanes);
+        }
+    }
+}
+
+by_level! {
+    /// Finishes the sums of a row.
+    fn finish = finish_body(row: &Row, tail: &Tail)
+}
