@@ -83,21 +83,30 @@ impl Embedder {
     /// The unit embedding of one aligned face.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, ModelError> {
         let values = match self.spec.mirror {
-            Mirror::None => self.raw(face, false)?,
+            Mirror::None => self.views(face, [false])?.concat(),
             Mirror::Sum => {
-                let (mut a, mut b) = (self.raw(face, false)?, self.raw(face, true)?);
+                let [mut a, mut b] = self.raw(face)?;
                 unit(&mut a).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
                 unit(&mut b).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
                 a.iter_mut().zip(b).for_each(|(x, y)| *x += y);
                 a
             }
-            Mirror::Concat => [self.raw(face, false)?, self.raw(face, true)?].concat(),
+            Mirror::Concat => self.raw(face)?.concat(),
         };
         Embedding::new(values, self.model.clone()).ok_or_else(|| self.fail(NO_LENGTH.into()))
     }
 
-    /// The network's own output for the face or its mirror image, as the LFW protocol wants it.
-    pub fn raw(&self, face: &AlignedFace, mirror: bool) -> Result<Vec<f32>, ModelError> {
+    /// The network's own outputs for the face and its mirror image, as the LFW protocol wants them.
+    pub fn raw(&self, face: &AlignedFace) -> Result<[Vec<f32>; 2], ModelError> {
+        self.views(face, [false, true])
+    }
+
+    /// Outputs for the face as it is or mirrored, in one run.
+    fn views<const N: usize>(
+        &self,
+        face: &AlignedFace,
+        mirrored: [bool; N],
+    ) -> Result<[Vec<f32>; N], ModelError> {
         let (w, h) = (face.crop.width(), face.crop.height());
         if (w, h) != (self.input.width, self.input.height) {
             return Err(self.fail(format!(
@@ -105,17 +114,19 @@ impl Embedder {
                 self.input.width, self.input.height
             )));
         }
-        let mut input = vec![0.0; 3 * w * h];
-        planes(face.crop.view(), mirror, &self.input, &mut input);
-        let out = self.net.run([1, 3, h, w], &input)?.swap_remove(0);
-        if out.data.len() != self.spec.length {
+        let mut input = vec![0.0; N * 3 * w * h];
+        for (input, mirror) in input.chunks_exact_mut(3 * w * h).zip(mirrored) {
+            planes(face.crop.view(), mirror, &self.input, input);
+        }
+        let out = self.net.run([N, 3, h, w], &input)?.swap_remove(0);
+        let length = self.spec.length;
+        if out.data.len() != N * length {
             return Err(self.fail(format!(
-                "it gives {} numbers, the manifest (field embedding.length) says {}",
-                out.data.len(),
-                self.spec.length
+                "it gives {} numbers, the manifest (field embedding.length) says {length}",
+                out.data.len() / N
             )));
         }
-        Ok(out.data)
+        Ok(std::array::from_fn(|n| out.data[n * length..(n + 1) * length].to_vec()))
     }
 
     fn fail(&self, why: String) -> ModelError {

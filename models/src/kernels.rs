@@ -9,6 +9,7 @@ pub mod activate;
 pub mod buffer;
 pub mod convolution;
 pub mod dense;
+pub mod depthwise;
 pub mod direct;
 pub mod frame;
 pub(crate) mod fused;

@@ -133,9 +133,11 @@ impl Session {
                     if input.len() != shape.iter().product::<usize>() {
                         return Err(format_err!("{} numbers are no {shape:?}", input.len()));
                     }
-                    let empty = |shape: &Vec<usize>| Output {
-                        shape: shape.clone(),
-                        data: vec![0.0; shape.iter().product()],
+                    let [n, ..] = shape;
+                    let empty = |shape: &Vec<usize>| {
+                        let mut of_all = shape.clone();
+                        of_all[0] = n;
+                        Output { data: vec![0.0; of_all.iter().product()], shape: of_all }
                     };
                     let mut outputs: Vec<Output> = program.shapes().iter().map(empty).collect();
                     let mut slices: Vec<&mut [f32]> =
@@ -168,17 +170,23 @@ impl Session {
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         plans.clock += 1;
         let clock = plans.clock;
-        if let Some((used, plan)) = plans.by_shape.get_mut(&shape) {
-            *used = clock;
-            return Ok(plan.clone());
+        let [n, c, h, w] = shape;
+        let any = [0, c, h, w];
+        for shape in [any, shape] {
+            if let Some((used, plan)) = plans.by_shape.get_mut(&shape) {
+                *used = clock;
+                return Ok(plan.clone());
+            }
         }
-        let typed = self.parsed.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
-        // Before the kernels are chosen, so that they see weights, and after, for what the kernels make of them.
-        let model = fused::fuse(with_constants_folded(typed.into_decluttered()?)?, Level::detect())?;
-        let plan = Arc::new(match fused::whole(&model) {
-            Some((program, slots)) => Plan::Ours(program, slots),
-            None => Plan::Tract(with_constants_folded(model.into_optimized()?)?.into_runnable()?),
-        });
+        // Read for two pictures, as tract leaves the axis of a single one out; ours then runs any number of them.
+        let (shape, plan) = match fused::whole(&self.typed([n.max(2), c, h, w])?) {
+            Some((program, slots)) => (any, Plan::Ours(program, slots)),
+            None => {
+                let model = self.typed(shape)?.into_optimized()?;
+                (shape, Plan::Tract(with_constants_folded(model)?.into_runnable()?))
+            }
+        };
+        let plan = Arc::new(plan);
         if plans.by_shape.len() >= PLANS_KEPT
             && let Some(oldest) = plans.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
         {
@@ -186,5 +194,12 @@ impl Session {
         }
         plans.by_shape.insert(shape, (clock, plan.clone()));
         Ok(plan)
+    }
+
+    /// The network for inputs of `shape`, with those of its layers in one operation that are ours.
+    fn typed(&self, shape: Shape) -> TractResult<TypedModel> {
+        let typed = self.parsed.clone().with_input_fact(0, f32::fact(shape).into())?.into_typed()?;
+        // Constants are folded before kernels are chosen, so that they see weights.
+        fused::fuse(with_constants_folded(typed.into_decluttered()?)?, Level::detect())
     }
 }

@@ -12,6 +12,7 @@ pub struct Epilogue<'a> {
     pub slope: Option<&'a [f32]>,
 }
 
+/// A pointer to one number a channel, or null.
 fn pointer(values: Option<&[f32]>, channels: usize) -> *const f32 {
     values.map_or(std::ptr::null(), |v| {
         assert_eq!(v.len(), channels, "one number a channel");
@@ -19,13 +20,39 @@ fn pointer(values: Option<&[f32]>, channels: usize) -> *const f32 {
     })
 }
 
-/// What is done to sums on their way to memory, by pointers: `prelu(sums + bias) + residual`. What is null is left out.
+/// What a layer does to its sums: `min(prelu(sums + bias), most)`.
+#[derive(Debug, Clone, Default)]
+pub struct Activation {
+    /// Added by channel.
+    pub bias: Option<Vec<f32>>,
+    /// PReLU: negative values are multiplied by the channel's slope, 0 for a ReLU.
+    pub slope: Option<Vec<f32>>,
+    /// Most that comes out, 6 for a ReLU6.
+    pub most: Option<f32>,
+}
+
+impl Activation {
+    /// The same by pointers, without a residual.
+    ///
+    /// # Panics
+    /// When there is not one number a channel.
+    pub fn finish(&self, channels: usize) -> Finish {
+        let pointer = |v: &Option<Vec<f32>>| pointer(v.as_deref(), channels);
+        let most = self.most.unwrap_or(f32::INFINITY);
+        Finish { bias: pointer(&self.bias), slope: pointer(&self.slope), most, ..Finish::default() }
+    }
+}
+
+/// What is done to sums on their way to memory, by pointers: `min(prelu(sums + bias), most) + residual`. What is null
+/// is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Finish {
     /// A number a channel.
     pub bias: *const f32,
     /// A number a channel.
     pub slope: *const f32,
+    /// Most that comes out of the PReLU; infinite for no bound.
+    pub most: f32,
     /// An image as large as the one written.
     pub residual: *const f32,
     /// From row to row of the residual.
@@ -40,6 +67,7 @@ impl Default for Finish {
         Self {
             bias: std::ptr::null(),
             slope: std::ptr::null(),
+            most: f32::INFINITY,
             residual: std::ptr::null(),
             residual_row: 0,
             residual_pixel: 0,
@@ -71,6 +99,7 @@ fn pixel(image: *const f32, row: usize, row_step: usize, column: usize, pixel_st
 pub struct Finishing<S: Simd> {
     bias: S::V,
     slope: Option<S::V>,
+    most: Option<S::V>,
     residual: *const f32,
     residual_row: usize,
     residual_pixel: usize,
@@ -93,6 +122,7 @@ impl<S: Simd> Finishing<S> {
             Self {
                 bias: if finish.bias.is_null() { S::splat(0.0) } else { load(finish.bias) },
                 slope: (!finish.slope.is_null()).then(|| load(finish.slope)),
+                most: (finish.most < f32::INFINITY).then(|| S::splat(finish.most)),
                 residual: finish.residual,
                 residual_row: finish.residual_row,
                 residual_pixel: finish.residual_pixel,
@@ -113,6 +143,10 @@ impl<S: Simd> Finishing<S> {
             let mut v = S::add(sums, self.bias);
             if let Some(slope) = self.slope {
                 v = S::fma(S::negative(v), slope, S::positive(v));
+            }
+            if let Some(most) = self.most {
+                // The second operand comes out where one is NaN, so NaN goes through.
+                v = S::min(most, v);
             }
             if !self.residual.is_null() {
                 let r = pixel(self.residual, row, self.residual_row, column, self.residual_pixel)

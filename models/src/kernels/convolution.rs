@@ -1,14 +1,15 @@
 //! Convolution with what follows it in one pass: by Winograd where that is fewer products, else as products over the taps.
 
-use super::activate::{self, Finish, Target};
+use super::activate::{self, Activation, Finish, Target};
+use super::buffer::Buffer;
 use super::direct::{Packed, Walk, correlate};
 use super::frame::Plane;
 use super::gemm::Panels;
-use super::program::{Image, Map, Memory, Need, Step, Value};
+use super::program::{Image, Map, Need, Step, Value};
 use super::simd::Level;
 use super::winograd::{Direction, ELEMENTS, Grid, Tiles, Weights};
 
-/// A convolution layer: `prelu(conv(from) + bias) + residual`.
+/// A convolution layer: `activation(conv(from)) + residual`.
 #[derive(Debug)]
 pub struct Convolution {
     /// What it reads.
@@ -23,10 +24,8 @@ pub struct Convolution {
     pub stride: [usize; 2],
     /// Zeros before the first row and column, 0 or 1.
     pub pad: [usize; 2],
-    /// `[outputs]`.
-    pub bias: Option<Vec<f32>>,
-    /// PReLU.
-    pub slope: Option<Vec<f32>>,
+    /// What is done to the sums.
+    pub activation: Activation,
     /// Added last.
     pub residual: Option<Value>,
 }
@@ -53,12 +52,7 @@ impl Convolution {
         let (before, after) = (images[self.from.0].plane, images[self.to.0].plane);
         let need = match self.winograd(level, before, after) {
             Some(pad) => Need { room: Grid::room(before, pad), multiple: level.lanes() },
-            None => {
-                let room = |axis: usize, out: usize| {
-                    1 - self.pad[axis] + (out - 1) * self.stride[axis] + self.kernel[axis]
-                };
-                Need { room: [room(0, after.height), room(1, after.width)], multiple: 1 }
-            }
+            None => Need::of_window(self.kernel, self.stride, self.pad, after),
         };
         let residual = self.residual.map(|v| (v, Need::default()));
         std::iter::once((self.from, need)).chain(residual).collect()
@@ -77,12 +71,10 @@ impl Convolution {
             after.channels * before.channels * kh * kw,
             "weights of another shape"
         );
-        let fits = |v: &Option<Vec<f32>>| v.as_ref().is_none_or(|v| v.len() == after.channels);
-        assert!(fits(&self.bias) && fits(&self.slope), "one number a channel");
         let residual = self.residual.map(|v| maps[v.0]);
         assert!(residual.is_none_or(|r| r.frame.plane == after), "a residual of another size");
         let winograd = self.winograd(level, before, after);
-        let out = Out { level, to, residual, bias: self.bias, slope: self.slope };
+        let out = Out { level, to, residual, activation: self.activation };
         match winograd {
             Some(pad) => {
                 let grid = Grid::over(level, from.frame, pad, after.channels);
@@ -112,20 +104,21 @@ impl Convolution {
 
 /// Where the results go and what is done to them.
 #[derive(Debug)]
-struct Out {
-    level: Level,
-    to: Map,
-    residual: Option<Map>,
-    bias: Option<Vec<f32>>,
-    slope: Option<Vec<f32>>,
+pub struct Out {
+    /// What the CPU can do.
+    pub level: Level,
+    /// Where they go.
+    pub to: Map,
+    /// What is added last.
+    pub residual: Option<Map>,
+    /// What is done to the sums.
+    pub activation: Activation,
 }
 
 impl Out {
     /// By pointers into `maps`.
-    fn target(&self, maps: *mut f32) -> Target {
-        let pointer = |v: &Option<Vec<f32>>| v.as_ref().map_or(std::ptr::null(), |v| v.as_ptr());
-        let mut finish =
-            Finish { bias: pointer(&self.bias), slope: pointer(&self.slope), ..Finish::default() };
+    pub fn target(&self, maps: *mut f32) -> Target {
+        let mut finish = self.activation.finish(self.to.frame.plane.channels);
         if let Some(map) = &self.residual {
             finish.residual = maps.wrapping_add(map.inside());
             finish.residual_row = map.frame.row();
@@ -152,18 +145,22 @@ impl ByTiles {
 }
 
 impl Step for ByTiles {
+    fn weights(&self) -> usize {
+        self.weights.bytes()
+    }
+
     fn scratch(&self) -> usize {
         let products = self.out.to.frame.plane.channels.next_multiple_of(self.out.level.lanes());
         Tiles::size(self.block(), self.from.frame.pitch) + Tiles::size(self.block(), products)
     }
 
-    fn run(&self, memory: &mut Memory) {
+    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
         let grid = &self.grid;
-        let maps = memory.maps.as_mut_ptr();
+        let maps = maps.as_mut_ptr();
         let target = self.out.target(maps);
         for strips in grid.blocks() {
             let count = strips.len() * grid.across;
-            let (tiles, rest) = memory.scratch.split_at_mut(Tiles::size(count, grid.frame.pitch));
+            let (tiles, rest) = scratch.split_at_mut(Tiles::size(count, grid.frame.pitch));
             let tiles = grid.input_tiles_in(tiles, count);
             let products = grid.output_tiles_in(rest, count);
             // SAFETY: the maps hold both images and the residual (as laid out), which no other thread has; what is
@@ -192,8 +189,12 @@ struct ByTaps {
 }
 
 impl Step for ByTaps {
-    fn run(&self, memory: &mut Memory) {
-        let maps = memory.maps.as_mut_ptr();
+    fn weights(&self) -> usize {
+        self.packed.bytes()
+    }
+
+    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
+        let maps = maps.as_mut_ptr();
         let target = self.out.target(maps);
         let frame = &self.from.frame;
         let after = self.out.to.frame.plane;

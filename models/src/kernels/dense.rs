@@ -1,9 +1,9 @@
 //! Fully connected: each output is the product of a row of weights with the whole image before.
 
-use super::activate::{Finish, Finishing, Target};
+use super::activate::{Activation, Finish, Finishing, Target};
 use super::buffer::Buffer;
 use super::frame::Plane;
-use super::program::{Map, Memory, Step, Value};
+use super::program::{Map, Step, Value};
 use super::simd::{Level, Simd, by_level};
 
 /// A fully connected layer.
@@ -15,10 +15,8 @@ pub struct Dense {
     pub to: Value,
     /// `[outputs, c h w]`.
     pub weights: Vec<f32>,
-    /// `[outputs]`.
-    pub bias: Option<Vec<f32>>,
-    /// PReLU.
-    pub slope: Option<Vec<f32>>,
+    /// What is done to the sums.
+    pub activation: Activation,
 }
 
 /// Rows of weights that are worked on at once.
@@ -32,8 +30,7 @@ struct Connected {
     /// `[outputs filled up to ROWS][terms filled up to two vectors]`, terms in the order of the image in memory.
     weights: Buffer,
     terms: usize,
-    bias: Option<Vec<f32>>,
-    slope: Option<Vec<f32>>,
+    activation: Activation,
 }
 
 impl Dense {
@@ -46,7 +43,6 @@ impl Dense {
         let Plane { height, width, channels } = from.frame.plane;
         let (one, outputs) = (height * width * channels, to.frame.plane.channels);
         assert_eq!(self.weights.len(), outputs * one, "weights of another shape");
-        assert!([&self.bias, &self.slope].iter().all(|v| v.as_ref().is_none_or(|v| v.len() == outputs)));
         let terms = (height * width * from.frame.pitch).next_multiple_of(2 * level.lanes());
         let mut weights = Buffer::zeroed(outputs.next_multiple_of(ROWS) * terms);
         for (row, from_row) in weights.chunks_exact_mut(terms).zip(self.weights.chunks_exact(one)) {
@@ -56,30 +52,33 @@ impl Dense {
                 }
             }
         }
-        Box::new(Connected { level, from, to, weights, terms, bias: self.bias, slope: self.slope })
+        Box::new(Connected { level, from, to, weights, terms, activation: self.activation })
     }
 }
 
 impl Step for Connected {
+    fn weights(&self) -> usize {
+        size_of_val::<[f32]>(&self.weights)
+    }
+
     fn scratch(&self) -> usize {
         let outputs = self.to.frame.plane.channels.next_multiple_of(ROWS);
         self.terms + outputs + 16
     }
 
-    fn run(&self, memory: &mut Memory) {
+    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
         let Plane { height, width, .. } = self.from.frame.plane;
         let run = width * self.from.frame.pitch;
-        let (x, rest) = memory.scratch.split_at_mut(self.terms);
+        let (x, rest) = scratch.split_at_mut(self.terms);
         x[height * run..].fill(0.0);
         for (y, row) in x.chunks_exact_mut(run).take(height).enumerate() {
             let at = self.from.inside() + y * self.from.frame.row();
-            row.copy_from_slice(&memory.maps[at..at + run]);
+            row.copy_from_slice(&maps[at..at + run]);
         }
         let outputs = self.to.frame.plane.channels;
         let sums = &mut rest[..outputs.next_multiple_of(ROWS)];
-        let pointer = |v: &Option<Vec<f32>>| v.as_ref().map_or(std::ptr::null(), |v| v.as_ptr());
-        let finish = Finish { bias: pointer(&self.bias), slope: pointer(&self.slope), ..Finish::default() };
-        let to = memory.maps[self.to.inside()..][..outputs].as_mut_ptr();
+        let finish = self.activation.finish(outputs);
+        let to = maps[self.to.inside()..][..outputs].as_mut_ptr();
         // SAFETY: the weights hold `terms` numbers for each sum, a multiple of two vectors; bias and slope one each.
         unsafe { dense(self.level, x, &self.weights, sums, outputs, to, &finish) };
     }

@@ -29,6 +29,11 @@ pub struct Packed {
 pub type At<'a> = &'a (dyn Fn(usize, usize, usize, usize) -> f32 + Sync);
 
 impl Packed {
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.weights)
+    }
+
     /// Packs the taps `kys` x `kxs`; terms from `terms` up to `padded` are zero.
     pub fn new(
         panels: Panels,

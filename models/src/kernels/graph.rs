@@ -12,8 +12,10 @@ use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::nn::{DataFormat, Softmax as TractSoftmax, SoftmaxKind};
 use tract_onnx::tract_hir::internal::*;
 
+use super::activate::Activation;
 use super::convolution::Convolution;
 use super::dense::Dense;
+use super::depthwise::Depthwise;
 use super::frame::Plane;
 use super::pool::Pool;
 use super::prelu::PRelu;
@@ -82,7 +84,25 @@ struct Reader<'a> {
 struct Tail<'a> {
     bias: &'a mut Option<Vec<f32>>,
     slope: &'a mut Option<Vec<f32>>,
+    most: Option<&'a mut Option<f32>>,
     residual: Option<&'a mut Option<Value>>,
+}
+
+impl<'a> Tail<'a> {
+    fn of(activation: &'a mut Activation, residual: Option<&'a mut Option<Value>>) -> Self {
+        let Activation { bias, slope, most } = activation;
+        Self { bias, slope, most: Some(most), residual }
+    }
+
+    /// Whether nothing but a bias was added yet.
+    fn is_open(&self) -> bool {
+        self.slope.is_none() && self.is_unbounded()
+    }
+
+    /// Whether neither a bound nor a residual was added yet.
+    fn is_unbounded(&self) -> bool {
+        self.most.as_ref().is_none_or(|m| m.is_none()) && self.residual.as_ref().is_none_or(|r| r.is_none())
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -202,8 +222,7 @@ impl<'a> Reader<'a> {
         after: Plane,
     ) -> TractResult<Option<Layer>> {
         let Some(window) = Window::of(&op.pool_spec) else { return Ok(None) };
-        let fits = op.group == 1
-            && op.q_params.is_none()
+        let fits = op.q_params.is_none()
             && op.kernel_fmt == KernelFormat::OIHW
             && window.pad.iter().all(|p| *p <= 1);
         let (Some(weights), Some(bias)) = (self.constant(node.inputs[1])?, self.constant(node.inputs[2])?)
@@ -211,21 +230,23 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let Some(bias) = spread(bias, after.channels) else { return Ok(None) };
-        let numbers = before.channels * after.channels * window.kernel[0] * window.kernel[1];
-        if !fits || weights.len() != numbers {
+        let activation = Activation { bias, ..Activation::default() };
+        let taps = window.kernel[0] * window.kernel[1];
+        let Window { kernel, stride, pad } = window;
+        if !fits {
             return Ok(None);
         }
-        Ok(Some(Layer::Convolution(Convolution {
-            from,
-            to,
-            weights,
-            kernel: window.kernel,
-            stride: window.stride,
-            pad: window.pad,
-            bias,
-            slope: None,
-            residual: None,
-        })))
+        if op.group == 1 && weights.len() == before.channels * after.channels * taps {
+            let residual = None;
+            let layer = Convolution { from, to, weights, kernel, stride, pad, activation, residual };
+            return Ok(Some(Layer::Convolution(layer)));
+        }
+        let by_channel = op.group == before.channels && before.channels == after.channels;
+        if by_channel && weights.len() == after.channels * taps {
+            let layer = Depthwise { from, to, weights, kernel, stride, pad, activation, residual: None };
+            return Ok(Some(Layer::Depthwise(layer)));
+        }
+        Ok(None)
     }
 
     /// A product with constant weights: of each pixel (a convolution by 1x1) or of the whole image.
@@ -269,9 +290,16 @@ impl<'a> Reader<'a> {
         let pixels = rank == 4 && out_rank == 4 && kept(2) && kept(3);
         let axes = if pixels { 1..2 } else { 1..rank };
         let mut order: Vec<usize> = own.inputs[1].to_vec();
+        // tract leaves out of the weights what has one row or column only.
+        let single = |at: usize| {
+            let one = [1, before.channels, before.height, before.width].get(at) == Some(&1);
+            let a = axis(InOut::In(0), at);
+            one && a.is_some_and(|a| a.inputs[1].is_empty() && a.outputs[0].is_empty())
+        };
         for at in axes {
             match summed(at) {
                 Some(at) => order.push(at),
+                None if single(at) => {}
                 None => return Ok(None),
             }
         }
@@ -286,20 +314,11 @@ impl<'a> Reader<'a> {
         }
         Ok(Some(if pixels {
             let (kernel, stride, pad) = ([1, 1], [1, 1], [0, 0]);
-            let convolution = Convolution {
-                from,
-                to,
-                weights,
-                kernel,
-                stride,
-                pad,
-                bias: None,
-                slope: None,
-                residual: None,
-            };
-            Layer::Convolution(convolution)
+            let (activation, residual) = (Activation::default(), None);
+            let layer = Convolution { from, to, weights, kernel, stride, pad, activation, residual };
+            Layer::Convolution(layer)
         } else {
-            Layer::Dense(Dense { from, to, weights, bias: None, slope: None })
+            Layer::Dense(Dense { from, to, weights, activation: Activation::default() })
         }))
     }
 
@@ -312,14 +331,16 @@ impl<'a> Reader<'a> {
         if node.op_is::<PRelu>() {
             let slope = self.constant(inputs[1])?.and_then(|s| spread(s, plane.channels)).flatten();
             let Some((value, tail)) = self.tail(inputs[0], plane) else { return Ok(None) };
-            let free = tail.slope.is_none() && tail.residual.is_none_or(|r| r.is_none());
-            return Ok(slope.filter(|_| free).map(|slope| {
+            return Ok(slope.filter(|_| tail.is_open()).map(|slope| {
                 *tail.slope = Some(slope);
                 value
             }));
         }
-        if !node.op_as::<TypedBinOp>().is_some_and(|op| op.0.name() == "Add" && op.1.is_none()) {
-            return Ok(None);
+        let Some(op) = node.op_as::<TypedBinOp>().filter(|op| op.1.is_none()) else { return Ok(None) };
+        match op.0.name() {
+            "Max" | "Min" => return self.bounded(inputs, op.0.name() == "Min", plane),
+            "Add" => {}
+            _ => return Ok(None),
         }
         for [of, with] in [inputs, [inputs[1], inputs[0]]] {
             if let Some(constant) = self.constant(with)? {
@@ -329,7 +350,7 @@ impl<'a> Reader<'a> {
                     return Ok(None);
                 };
                 let Some((value, tail)) = self.tail(of, plane) else { return Ok(None) };
-                if tail.slope.is_some() || tail.residual.is_some_and(|r| r.is_some()) {
+                if !tail.is_open() {
                     return Ok(None);
                 }
                 match tail.bias {
@@ -354,6 +375,26 @@ impl<'a> Reader<'a> {
         }))
     }
 
+    /// A ReLU, which is a maximum with 0, or its upper bound.
+    fn bounded(&mut self, inputs: [OutletId; 2], above: bool, plane: Plane) -> TractResult<Option<Value>> {
+        for [of, with] in [inputs, [inputs[1], inputs[0]]] {
+            let Some(&[bound]) = self.constant(with)?.as_deref() else { continue };
+            let Some((value, tail)) = self.tail(of, plane) else { return Ok(None) };
+            if above && tail.is_unbounded() {
+                return Ok(tail.most.map(|most| {
+                    *most = Some(bound);
+                    value
+                }));
+            }
+            if !above && bound == 0.0 && tail.is_open() {
+                *tail.slope = Some(vec![0.0; plane.channels]);
+                return Ok(Some(value));
+            }
+            return Ok(None);
+        }
+        Ok(None)
+    }
+
     /// The end of the layer that makes `outlet`, an image of this size, when nobody else reads that: what follows may
     /// become part of it.
     fn tail(&mut self, outlet: OutletId, plane: Plane) -> Option<(Value, Tail<'_>)> {
@@ -365,17 +406,17 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.layers.iter_mut().find_map(|layer| match layer {
-            Layer::Convolution(c) if c.to == value => Some((
-                value,
-                Tail { bias: &mut c.bias, slope: &mut c.slope, residual: Some(&mut c.residual) },
-            )),
-            Layer::Dense(d) if d.to == value => {
-                Some((value, Tail { bias: &mut d.bias, slope: &mut d.slope, residual: None }))
+            Layer::Convolution(c) if c.to == value => {
+                Some((value, Tail::of(&mut c.activation, Some(&mut c.residual))))
             }
-            Layer::Int8(c) if c.to == value => Some((
-                value,
-                Tail { bias: &mut c.shift, slope: &mut c.slope, residual: Some(&mut c.residual) },
-            )),
+            Layer::Depthwise(d) if d.to == value => {
+                Some((value, Tail::of(&mut d.activation, Some(&mut d.residual))))
+            }
+            Layer::Dense(d) if d.to == value => Some((value, Tail::of(&mut d.activation, None))),
+            Layer::Int8(c) if c.to == value => {
+                let residual = Some(&mut c.residual);
+                Some((value, Tail { bias: &mut c.shift, slope: &mut c.slope, most: None, residual }))
+            }
             _ => None,
         })
     }

@@ -6,8 +6,9 @@
 
 pub mod dot;
 
+use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
-use super::program::{Image, Kind, Map, Memory, Need, Step, Value};
+use super::program::{Image, Kind, Map, Need, Step, Value};
 use super::quantise::Steps;
 use super::simd::{Level, Simd, by_level};
 use dot::{Dots, Walk};
@@ -51,10 +52,9 @@ impl Int8 {
     /// What it reads and what it needs of it.
     pub fn reads(&self, images: &[Image]) -> Vec<(Value, Need)> {
         let after = images[self.to.0].plane;
-        let room =
-            |axis: usize, out: usize| 1 - self.pad[axis] + (out - 1) * self.stride[axis] + self.kernel[axis];
+        let need = Need::of_window(self.kernel, self.stride, self.pad, after);
         // Sums are made four terms at a time.
-        let need = Need { room: [room(0, after.height), room(1, after.width)], multiple: 4 };
+        let need = Need { multiple: 4, ..need };
         std::iter::once((self.from, need)).chain(self.residual.map(|v| (v, Need::default()))).collect()
     }
 
@@ -166,16 +166,20 @@ impl Connected {
 }
 
 impl Step for Connected {
+    fn weights(&self) -> usize {
+        self.dots.bytes()
+    }
+
     fn scratch(&self) -> usize {
         // The sums, then a pixel row of f32 where nobody keeps the f32 result.
         self.pixels() * self.dots.padded()
     }
 
-    fn run(&self, memory: &mut Memory) {
-        let maps = memory.maps.as_mut_ptr();
+    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
+        let maps = maps.as_mut_ptr();
         let bytes = maps.cast::<u8>();
         let (padded, channels) = (self.dots.padded(), self.after.channels);
-        let sums = memory.scratch.as_mut_ptr().cast::<i32>();
+        let sums = scratch.as_mut_ptr().cast::<i32>();
         for y in 0..self.after.height {
             for first in (0..self.after.width).step_by(self.pixels()) {
                 let count = self.pixels().min(self.after.width - first);

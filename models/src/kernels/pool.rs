@@ -1,7 +1,8 @@
 //! Maxima over windows; windows that reach beyond the far edges are cut there.
 
+use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
-use super::program::{Map, Memory, Step, Value};
+use super::program::{Map, Step, Value};
 use super::simd::{Level, Simd, by_level};
 
 /// A pooling layer without padding before.
@@ -43,8 +44,8 @@ impl Pool {
 }
 
 impl Step for Pooling {
-    fn run(&self, memory: &mut Memory) {
-        let maps = memory.maps.as_mut_ptr();
+    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
+        let maps = maps.as_mut_ptr();
         // SAFETY: both images lie in the maps, apart, and every window begins inside its image (asserted when made).
         unsafe {
             pool(

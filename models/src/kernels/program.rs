@@ -3,6 +3,7 @@
 use super::buffer::Buffer;
 use super::convolution::Convolution;
 use super::dense::Dense;
+use super::depthwise::Depthwise;
 use super::frame::{Frame, Plane};
 use super::int8::Int8;
 use super::pool::Pool;
@@ -45,9 +46,11 @@ impl Image {
 /// A layer as the file has it, and which values it reads and writes.
 #[derive(Debug)]
 pub enum Layer {
-    /// `prelu(conv(from) + bias) + residual`.
+    /// Every output of a pixel from every channel of a window.
     Convolution(Convolution),
-    /// `prelu(weights from + bias)`.
+    /// Every channel by itself.
+    Depthwise(Depthwise),
+    /// Every output from the whole image.
     Dense(Dense),
     /// Maxima over windows.
     Pool(Pool),
@@ -64,6 +67,7 @@ impl Layer {
     fn reads(&self, level: Level, images: &[Image]) -> Vec<(Value, Need)> {
         match self {
             Layer::Convolution(c) => c.reads(level, images),
+            Layer::Depthwise(d) => d.reads(images),
             Layer::Dense(d) => vec![(d.from, Need::default())],
             Layer::Pool(p) => vec![(p.from, Need::default())],
             Layer::Softmax(s) => vec![(s.from, Need::default())],
@@ -75,6 +79,7 @@ impl Layer {
     fn writes(&self) -> Vec<Value> {
         match self {
             Layer::Convolution(c) => vec![c.to],
+            Layer::Depthwise(d) => vec![d.to],
             Layer::Dense(d) => vec![d.to],
             Layer::Pool(p) => vec![p.to],
             Layer::Softmax(s) => vec![s.to],
@@ -86,6 +91,7 @@ impl Layer {
     fn step(self, level: Level, maps: &[Map], wanted: &[bool]) -> Box<dyn Step> {
         match self {
             Layer::Convolution(c) => c.step(level, maps),
+            Layer::Depthwise(d) => d.step(level, maps),
             Layer::Dense(d) => d.step(level, maps),
             Layer::Pool(p) => p.step(level, maps),
             Layer::Softmax(s) => s.step(maps),
@@ -102,6 +108,14 @@ pub struct Need {
     pub room: [usize; 2],
     /// What the numbers of a pixel are a multiple of.
     pub multiple: usize,
+}
+
+impl Need {
+    /// Of an image over which a window goes that begins `pad` (0 or 1) pixels before it.
+    pub fn of_window(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 2], after: Plane) -> Self {
+        let room = |axis: usize, out: usize| 1 - pad[axis] + (out - 1) * stride[axis] + kernel[axis];
+        Self { room: [room(0, after.height), room(1, after.width)], multiple: 1 }
+    }
 }
 
 impl Default for Need {
@@ -157,10 +171,15 @@ impl Map {
 /// One kernel with its weights and its places.
 pub trait Step: std::fmt::Debug + Send + Sync {
     /// Runs it on one image.
-    fn run(&self, memory: &mut Memory);
+    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer);
 
     /// Numbers of scratch memory it needs.
     fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Bytes of weights that a run reads.
+    fn weights(&self) -> usize {
         0
     }
 }
@@ -168,10 +187,10 @@ pub trait Step: std::fmt::Debug + Send + Sync {
 /// What a run works in.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The images, their borders what stands for zero.
-    pub maps: Buffer,
+    /// The values of each image that is worked on, their borders what stands for zero.
+    maps: Vec<Buffer>,
     /// What a step needs for itself; it may not rely on what is there.
-    pub scratch: Buffer,
+    scratch: Buffer,
 }
 
 /// A network for images of one size.
@@ -182,6 +201,8 @@ pub struct Program {
     steps: Vec<Box<dyn Step>>,
     numbers: usize,
     scratch: usize,
+    /// Images whose steps are done in turn, so that weights are read once for all of them.
+    together: usize,
     /// What the frames of u8 are filled with.
     zeros: Vec<Map>,
 }
@@ -224,6 +245,7 @@ impl Program {
             input: maps[input.0],
             outputs: outputs.iter().map(|v| maps[v.0]).collect(),
             scratch: steps.iter().map(|s| s.scratch()).max().unwrap_or(0),
+            together: if steps.iter().map(|s| s.weights()).sum::<usize>() > CACHED { 2 } else { 1 },
             numbers,
             steps,
             zeros,
@@ -232,13 +254,17 @@ impl Program {
 
     /// Memory for one run at a time.
     pub fn memory(&self) -> Memory {
-        let mut maps = Buffer::zeroed(self.numbers);
-        for map in &self.zeros {
-            if let Kind::U8 { zero } = map.kind {
-                let from = map.start_byte();
-                maps.bytes_mut()[from..from + map.frame.numbers()].fill(zero);
+        let one = || {
+            let mut maps = Buffer::zeroed(self.numbers);
+            for map in &self.zeros {
+                if let Kind::U8 { zero } = map.kind {
+                    let from = map.start_byte();
+                    maps.bytes_mut()[from..from + map.frame.numbers()].fill(zero);
+                }
             }
-        }
+            maps
+        };
+        let maps = std::iter::repeat_with(one).take(self.together).collect();
         Memory { maps, scratch: Buffer::zeroed(self.scratch) }
     }
 
@@ -257,24 +283,34 @@ impl Program {
     /// # Panics
     /// When the input is no whole number of images, an output has another size, or the memory is not this program's.
     pub fn run(&self, memory: &mut Memory, images: &[f32], outputs: &mut [&mut [f32]]) {
-        assert!(
-            memory.maps.len() == self.numbers && memory.scratch.len() == self.scratch,
-            "memory of another program"
-        );
+        let Memory { maps, scratch } = memory;
+        let fits = maps.len() == self.together && maps.iter().all(|m| m.len() == self.numbers);
+        assert!(fits && scratch.len() == self.scratch, "memory of another program");
         assert!(images.len().is_multiple_of(self.image()), "images of another size");
         assert_eq!(outputs.len(), self.outputs.len(), "other outputs");
-        for (n, image) in images.chunks_exact(self.image()).enumerate() {
-            read_planar(image, &self.input, &mut memory.maps);
-            for step in &self.steps {
-                step.run(memory);
+        let one = self.image();
+        for (group, images) in images.chunks(one * self.together).enumerate() {
+            let count = images.len() / one;
+            for (image, maps) in images.chunks_exact(one).zip(maps.iter_mut()) {
+                read_planar(image, &self.input, maps);
             }
-            for (map, out) in self.outputs.iter().zip(outputs.iter_mut()) {
-                let one = map.frame.plane.numbers();
-                write_planar(map, &memory.maps, &mut out[n * one..(n + 1) * one]);
+            for step in &self.steps {
+                for maps in &mut maps[..count] {
+                    step.run(maps, scratch);
+                }
+            }
+            for (n, maps) in (group * self.together..).zip(&maps[..count]) {
+                for (map, out) in self.outputs.iter().zip(outputs.iter_mut()) {
+                    let one = map.frame.plane.numbers();
+                    write_planar(map, maps, &mut out[n * one..(n + 1) * one]);
+                }
             }
         }
     }
 }
+
+/// Bytes of weights that stay in a core's cache from image to image.
+const CACHED: usize = 1 << 20;
 
 /// The frame that has what is needed, and a border of one pixel at least.
 fn framed(plane: Plane, need: &Need) -> Frame {

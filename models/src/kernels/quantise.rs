@@ -1,7 +1,8 @@
 //! f32 to steps of a scale, as ONNX's QuantizeLinear does it after a product with 1 / scale.
 
+use super::buffer::Buffer;
 use super::frame::Plane;
-use super::program::{Map, Memory, Step, Value};
+use super::program::{Map, Step, Value};
 use super::simd::{Level, Simd, by_level};
 
 /// Steps of a value: `round(x * inverse) + zero`, ties to even, cut to what int8 holds.
@@ -42,11 +43,11 @@ impl Quantise {
 }
 
 impl Step for Quantising {
-    fn run(&self, memory: &mut Memory) {
+    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
         let Plane { height, width, channels } = self.from.frame.plane;
         let (from, to) = (self.from.inside(), self.to.inside_byte());
         let (before, after) = (self.from.frame.pitch, self.to.frame.pitch);
-        let maps = memory.maps.as_mut_ptr();
+        let maps = maps.as_mut_ptr();
         for y in 0..height {
             // SAFETY: a row of each image; the two lie apart in the maps, as laid out.
             let (row, out) = unsafe {

@@ -1,7 +1,8 @@
 //! Softmax over the channels of each pixel.
 
+use super::buffer::Buffer;
 use super::frame::Plane;
-use super::program::{Map, Memory, Step, Value};
+use super::program::{Map, Step, Value};
 
 /// A softmax layer.
 #[derive(Debug, Clone, Copy)]
@@ -28,21 +29,20 @@ impl Softmax {
 }
 
 impl Step for Row {
-    fn run(&self, memory: &mut Memory) {
+    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
         let Plane { height, width, channels } = self.from.frame.plane;
         for y in 0..height {
             for x in 0..width {
                 let at = |m: &Map| m.inside() + y * m.frame.row() + x * m.frame.pitch;
                 let (from, to) = (at(&self.from), at(&self.to));
-                let most =
-                    memory.maps[from..from + channels].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let most = maps[from..from + channels].iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let mut sum = 0.0;
                 for c in 0..channels {
-                    let e = (memory.maps[from + c] - most).exp();
-                    memory.maps[to + c] = e;
+                    let e = (maps[from + c] - most).exp();
+                    maps[to + c] = e;
                     sum += e;
                 }
-                for v in &mut memory.maps[to..to + channels] {
+                for v in &mut maps[to..to + channels] {
                     *v /= sum;
                 }
             }

@@ -11,8 +11,10 @@ use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8};
 use tract_onnx::tract_core::ops::{cnn::MaxPool, cnn::conv::KernelFormat};
 use tract_onnx::tract_hir::internal::*;
 
+use super::activate::Activation;
 use super::convolution::Convolution;
 use super::dense::Dense;
+use super::depthwise::Depthwise;
 use super::frame::Plane;
 use super::fused::{Fused, fuse, whole};
 use super::int8::Int8;
@@ -161,12 +163,11 @@ proptest! {
             let layers = vec![
                 Layer::Convolution(Convolution {
                     from: Value(0), to: Value(1), weights: weights.clone(), kernel: case.kernel,
-                    stride: case.stride, pad: case.pad, bias: Some(bias.clone()), slope: Some(slope.clone()),
-                    residual: None,
+                    stride: case.stride, pad: case.pad, activation: Activation { bias: Some(bias.clone()), slope: Some(slope.clone()), most: None }, residual: None,
                 }),
                 Layer::Convolution(Convolution {
                     from: Value(1), to: Value(2), weights: mix.clone(), kernel: [1, 1], stride: [1, 1],
-                    pad: [0, 0], bias: Some(shift.clone()), slope: None, residual: Some(Value(1)),
+                    pad: [0, 0], activation: Activation { bias: Some(shift.clone()), ..Activation::default() }, residual: Some(Value(1)),
                 }),
             ];
             let images = [b, o, o].map(Image::f32);
@@ -174,6 +175,35 @@ proptest! {
             let got = run(&program, case.images, &x);
             let d = [distance(&got[0], &want), distance(&got[1], &both)];
             prop_assert!(d[0] < TOLERANCE && d[1] < TOLERANCE, "{level:?}: off by {d:?}");
+        }
+    }
+
+    #[test]
+    fn a_depthwise_convolution_is_its_formula_at_every_level(case in cases()) {
+        let case = Case { outputs: case.before.channels, ..case };
+        let (b, o) = (case.before, case.out());
+        let taps = case.kernel[0] * case.kernel[1];
+        let x = noise(case.images * b.numbers(), 1);
+        let (weights, bias) = (noise(o.channels * taps, 2), noise(o.channels, 3));
+        // Channel by channel, each an image of its own.
+        let one = Case { images: 1, before: Plane { channels: 1, ..b }, outputs: 1, ..case };
+        let mut want: Vec<f32> = x
+            .chunks_exact(b.height * b.width)
+            .enumerate()
+            .flat_map(|(at, plane)| one.convolve(plane, &weights[at % o.channels * taps..][..taps]))
+            .collect();
+        activate(&mut want, o, &bias, &vec![0.0; o.channels]);
+        want.iter_mut().for_each(|y| *y = y.min(0.7));
+        for level in Level::available() {
+            let activation =
+                Activation { bias: Some(bias.clone()), slope: Some(vec![0.0; o.channels]), most: Some(0.7) };
+            let layers = vec![Layer::Depthwise(Depthwise {
+                from: Value(0), to: Value(1), weights: weights.clone(), kernel: case.kernel,
+                stride: case.stride, pad: case.pad, activation, residual: None,
+            })];
+            let program = Program::new(level, &[b, o].map(Image::f32), Value(0), layers, &[Value(1)]);
+            let got = run(&program, case.images, &x);
+            prop_assert!(distance(&got[0], &want) < TOLERANCE, "{level:?}");
         }
     }
 
@@ -219,10 +249,7 @@ proptest! {
         for level in Level::available() {
             let layers = vec![
                 Layer::Dense(Dense {
-                    from: Value(0), to: Value(1), weights: weights.clone(), bias: Some(bias.clone()),
-                    slope: Some(slope.clone()),
-                }),
-                Layer::Pool(Pool { from: Value(0), to: Value(2), kernel: [kernel; 2], stride: [stride; 2] }),
+                    from: Value(0), to: Value(1), weights: weights.clone(), activation: Activation { bias: Some(bias.clone()), slope: Some(slope.clone()), most: None } }), Layer::Pool(Pool { from: Value(0), to: Value(2), kernel: [kernel; 2], stride: [stride; 2] }),
                 Layer::Softmax(Softmax { from: Value(1), to: Value(3) }),
             ];
             let all = [plane, out, pooled, out].map(Image::f32);
@@ -268,6 +295,12 @@ fn graph(images: usize, then: impl FnOnce(&mut TypedModel, OutletId) -> TVec<Out
     let slope = constant(&mut model, "slope", &[1, 24, 1, 1], 3);
     let a = model.wire_node("p", PRelu, &[a, slope]).unwrap()[0];
     let b = conv(&mut model, "b", a, 24, 1, 4);
+    let bound = |model: &mut TypedModel, name: &str, bound: f32| {
+        model.add_const(name, tensor0(bound).broadcast_into_rank(4).unwrap()).unwrap()
+    };
+    let (least, most) = (bound(&mut model, "least", 0.0), bound(&mut model, "most", 0.5));
+    let b = model.wire_node("relu", tract_core::ops::math::max(), &[b, least]).unwrap()[0];
+    let b = model.wire_node("relu6", tract_core::ops::math::min(), &[b, most]).unwrap()[0];
     let sum = model.wire_node("sum", tract_core::ops::math::add(), &[a, b]).unwrap()[0];
     let pool = MaxPool { pool_spec: spec(2, PaddingSpec::Valid, 2, 24, 24), with_index_outputs: None };
     let pooled = model.wire_node("pool", pool, &[sum]).unwrap()[0];

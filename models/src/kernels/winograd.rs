@@ -265,6 +265,11 @@ pub enum Direction {
 }
 
 impl Weights {
+    /// Bytes of the transformed weights.
+    pub fn bytes(&self) -> usize {
+        size_of_val::<[f32]>(&self.weights)
+    }
+
     /// Transforms `[outputs, inputs, 3, 3]` for a grid in the given direction.
     pub fn new(grid: Grid, direction: Direction, weights: &[f32]) -> Self {
         let (terms, columns) = (grid.frame.plane.channels, grid.out.channels);

@@ -178,8 +178,7 @@ fn embed(
                 .and_then(|face| pipeline.align(image.view(), &face)),
         };
         let Some(aligned) = aligned else { return Ok(None) };
-        let plain = pipeline.embedder().raw(&aligned, false)?;
-        let mirrored = pipeline.embedder().raw(&aligned, true)?;
+        let [plain, mirrored] = pipeline.embedder().raw(&aligned)?;
         Ok(Some(fusion.apply(&Feature { plain, mirrored })))
     })?;
     let mut people: Vec<Person> = vec![vec![]; index.identities().len()];

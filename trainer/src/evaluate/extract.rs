@@ -101,8 +101,7 @@ pub fn extract_one(way: &Way<'_>, path: &Path) -> Result<Outcome, ModelError> {
             (aligned, Some(face))
         }
     };
-    let plain = way.embedder().raw(&aligned, false)?;
-    let mirrored = way.embedder().raw(&aligned, true)?;
+    let [plain, mirrored] = way.embedder().raw(&aligned)?;
     Ok(Outcome::Found { feature: Feature { plain, mirrored }, face })
 }
 

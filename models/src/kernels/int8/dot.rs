@@ -99,6 +99,11 @@ impl Dots {
         all
     }
 
+    /// Bytes of the weights.
+    pub fn bytes(&self) -> usize {
+        self.weights.len()
+    }
+
     /// Outputs with the last vector filled up.
     pub fn padded(&self) -> usize {
         self.outputs.next_multiple_of(self.unit.lanes())
