@@ -9,6 +9,9 @@ use super::program::{Image, Map, Need, Step, Value};
 use super::simd::Level;
 use super::winograd::{Direction, ELEMENTS, Grid, Tiles, Weights};
 
+/// Weights that stay in no cache of a core's own.
+const FAR: usize = 1 << 20;
+
 /// A convolution layer: `activation(conv(from)) + residual`.
 #[derive(Debug)]
 pub struct Convolution {
@@ -43,8 +46,11 @@ impl Convolution {
             && before.channels >= lanes
             && after.channels >= lanes;
         let tiles = after.height.div_ceil(4) * after.width.div_ceil(4);
-        // Small images waste most of each tile, and their transformed weights are four times as many to read.
-        (fits && ELEMENTS * tiles * 5 <= 9 * after.height * after.width * 3).then_some(pad)
+        // Small images waste most of each tile. And transformed weights are four times as many: where they do not stay
+        // in a cache, reading them takes longer than a few tiles save.
+        let pays = ELEMENTS * tiles * 5 <= 9 * after.height * after.width * 3;
+        let few = tiles < 8 && ELEMENTS * before.channels * after.channels > FAR;
+        (fits && pays && !few).then_some(pad)
     }
 
     /// What it reads and what it needs of it.
