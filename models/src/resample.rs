@@ -76,7 +76,7 @@ impl Axis {
 pub struct Scratch {
     columns: Axis,
     rows: Axis,
-    /// One row of the region, shrunk in height, its pixels inside the frame.
+    /// One row of the region at its new height, its pixels inside the frame.
     row: Vec<f32>,
 }
 

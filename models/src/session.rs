@@ -5,7 +5,7 @@ mod fold;
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::format_err;
@@ -26,12 +26,19 @@ const PLANS_KEPT: usize = 48;
 pub type Shape = [usize; 4];
 
 /// One output of a run, row-major.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Output {
     /// Its shape.
     pub shape: Vec<usize>,
     /// Its values.
     pub data: Vec<f32>,
+}
+
+impl std::fmt::Debug for Output {
+    /// Its shape only: it may be an embedding.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Output({:?})", self.shape)
+    }
 }
 
 /// A network made ready for inputs of one shape.
@@ -45,6 +52,27 @@ enum Plan {
 struct Plans {
     by_shape: HashMap<Shape, (u64, Arc<Plan>)>,
     clock: u64,
+}
+
+impl Plans {
+    /// The plan for the first of `shapes` that there is one for.
+    fn find(&mut self, shapes: [Shape; 2]) -> Option<Arc<Plan>> {
+        self.clock += 1;
+        let shape = shapes.into_iter().find(|s| self.by_shape.contains_key(s))?;
+        let (used, plan) = self.by_shape.get_mut(&shape)?;
+        *used = self.clock;
+        Some(plan.clone())
+    }
+
+    /// Keeps a plan, and lets the one go that was not used for longest where there are too many.
+    fn put(&mut self, shape: Shape, plan: Arc<Plan>) {
+        if self.by_shape.len() >= PLANS_KEPT
+            && let Some(oldest) = self.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
+        {
+            self.by_shape.remove(&oldest);
+        }
+        self.by_shape.insert(shape, (self.clock, plan));
+    }
 }
 
 /// A loaded network. Runs are independent: any thread may call [`Session::run`].
@@ -158,42 +186,64 @@ impl Session {
                 }
             }
         };
-        let outputs = go().map_err(|e| fail(format!("{e:#}")))?;
+        let outputs = match go() {
+            // A file may be for one picture at a time.
+            Err(_) if shape[0] > 1 => return self.run_one_by_one(shape, input),
+            outputs => outputs.map_err(|e| fail(format!("{e:#}")))?,
+        };
         if outputs.iter().any(|o| o.data.iter().any(|v| !v.is_finite())) {
             return Err(fail("it gave a number that is not finite".into()));
         }
         Ok(outputs)
     }
 
-    fn plan(&self, shape: Shape) -> TractResult<Arc<Plan>> {
-        // A poisoned lock only means that another thread died between two whole states of the map.
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.clock += 1;
-        let clock = plans.clock;
-        let [n, c, h, w] = shape;
-        let any = [0, c, h, w];
-        for shape in [any, shape] {
-            if let Some((used, plan)) = plans.by_shape.get_mut(&shape) {
-                *used = clock;
-                return Ok(plan.clone());
+    /// As [`Session::run`], a picture at a time.
+    fn run_one_by_one(&self, [n, c, h, w]: Shape, input: &[f32]) -> Result<Vec<Output>, ModelError> {
+        let mut all: Vec<Output> = Vec::new();
+        for image in input.chunks((input.len() / n).max(1)) {
+            let outputs = self.run([1, c, h, w], image)?;
+            if all.is_empty() {
+                all = outputs;
+                continue;
+            }
+            for (all, one) in all.iter_mut().zip(outputs) {
+                all.data.extend(one.data);
+                all.shape[0] += one.shape[0];
             }
         }
-        // Read for two pictures, as tract leaves the axis of a single one out; ours then runs any number of them.
-        let (shape, plan) = match fused::whole(&self.typed([n.max(2), c, h, w])?) {
-            Some((program, slots)) => (any, Plan::Ours(program, slots)),
+        Ok(all)
+    }
+
+    fn plan(&self, shape: Shape) -> TractResult<Arc<Plan>> {
+        let [n, c, h, w] = shape;
+        let any = [0, c, h, w];
+        if let Some(plan) = self.plans().find([any, shape]) {
+            return Ok(plan);
+        }
+        // Made while nobody else waits; two threads that want the same may both make it.
+        let (shape, plan) = match self.ours([n.max(2), c, h, w]) {
+            Some(plan) => (any, plan),
             None => {
                 let model = self.typed(shape)?.into_optimized()?;
                 (shape, Plan::Tract(with_constants_folded(model)?.into_runnable()?))
             }
         };
         let plan = Arc::new(plan);
-        if plans.by_shape.len() >= PLANS_KEPT
-            && let Some(oldest) = plans.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
-        {
-            plans.by_shape.remove(&oldest);
-        }
-        plans.by_shape.insert(shape, (clock, plan.clone()));
+        self.plans().put(shape, plan.clone());
         Ok(plan)
+    }
+
+    fn plans(&self) -> MutexGuard<'_, Plans> {
+        // A poisoned lock only means that another thread died between two whole states of the map.
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plan for any number of pictures, where the network is all ours. Read for two or more, as tract leaves the
+    /// axis of a single one out; a file that is for one only is none of these.
+    fn ours(&self, shape: Shape) -> Option<Plan> {
+        let (program, slots) = fused::whole(&self.typed(shape).ok()?)?;
+        let each = program.shapes().iter().all(|out| out.first() == Some(&shape[0]));
+        each.then_some(Plan::Ours(program, slots))
     }
 
     /// The network for inputs of `shape`, with those of its layers in one operation that are ours.

@@ -63,7 +63,7 @@ impl Step for Connected {
 
     fn scratch(&self) -> usize {
         let outputs = self.to.frame.plane.channels.next_multiple_of(ROWS);
-        self.terms + outputs + 16
+        self.terms + outputs
     }
 
     fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {

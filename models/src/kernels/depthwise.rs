@@ -82,6 +82,10 @@ struct ByChannel {
 }
 
 impl Step for ByChannel {
+    fn weights(&self) -> usize {
+        size_of_val::<[f32]>(&self.weights)
+    }
+
     fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
         let maps = maps.as_mut_ptr();
         let target = self.out.target(maps);
@@ -117,6 +121,7 @@ unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &
                             let tap = ky * layer.kernel[1] + kx;
                             let w = S::load(layer.weights.as_ptr().wrapping_add(tap * layer.padded + c));
                             let at = first.wrapping_add(ky * layer.from.row() + kx * layer.from.pitch);
+                            // A count known to the compiler keeps the sums in registers.
                             if count == PIXELS {
                                 for i in 0..PIXELS {
                                     sums[i] = S::fma(load(at.wrapping_add(i.wrapping_mul(step))), w, sums[i]);

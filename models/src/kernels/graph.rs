@@ -69,10 +69,13 @@ pub fn read(model: &TypedModel, level: Level) -> TractResult<Option<Read>> {
     Ok(Some(Read { program, outlets }))
 }
 
+/// Most numbers of a value, all images together: a gigabyte. What is larger is a mistake, and stays with tract.
+const MOST: usize = 1 << 28;
+
 struct Reader<'a> {
     model: &'a TypedModel,
     images: Vec<Image>,
-    /// How many layers there were when a value was made.
+    /// Of values of f32, how many layers there were when each was made: the later one is greater.
     made: Vec<usize>,
     layers: Vec<Layer>,
     known: HashMap<OutletId, Value>,
@@ -120,8 +123,9 @@ impl<'a> Reader<'a> {
     fn plane(&self, outlet: OutletId) -> TractResult<Option<Plane>> {
         let fact = self.model.outlet_fact(outlet)?;
         let Some(shape) = fact.shape.as_concrete() else { return Ok(None) };
+        let numbers = shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
         Ok(match *shape {
-            _ if shape.contains(&0) => None,
+            _ if numbers.is_none_or(|n| n == 0 || n > MOST) => None,
             [_, channels, height, width] => Some(Plane { height, width, channels }),
             [_, channels] => Some(Plane { height: 1, width: 1, channels }),
             _ => None,
@@ -174,7 +178,13 @@ impl<'a> Reader<'a> {
     fn f32(&mut self, node: &TypedNode, plane: Plane) -> TractResult<Option<Value>> {
         let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
         let to = Value(self.images.len());
-        if self.images[from.0].kind != Kind::F32 {
+        let image = self.images[from.0];
+        // A value that goes by another shape is no image any more; products of whole images do not mind.
+        let fits = self.plane(node.inputs[0])?.is_some_and(|seen| {
+            let flat = node.op_is::<EinSum>() && seen.height * seen.width == 1;
+            seen == image.plane || (flat && seen.numbers() == image.plane.numbers())
+        });
+        if image.kind != Kind::F32 || !fits {
             return Ok(None);
         }
         Ok(self.layer(node, from, to, plane)?.map(|layer| {
@@ -329,7 +339,10 @@ impl<'a> Reader<'a> {
         }
         let inputs = [node.inputs[0], node.inputs[1]];
         if node.op_is::<PRelu>() {
-            let slope = self.constant(inputs[1])?.and_then(|s| spread(s, plane.channels)).flatten();
+            let slope = match self.constant(inputs[1])? {
+                Some(slope) if self.is_by_channel(inputs[1])? => spread(slope, plane.channels).flatten(),
+                _ => None,
+            };
             let Some((value, tail)) = self.tail(inputs[0], plane) else { return Ok(None) };
             return Ok(slope.filter(|_| tail.is_open()).map(|slope| {
                 *tail.slope = Some(slope);
@@ -344,8 +357,7 @@ impl<'a> Reader<'a> {
         }
         for [of, with] in [inputs, [inputs[1], inputs[0]]] {
             if let Some(constant) = self.constant(with)? {
-                let shape = self.model.outlet_fact(with)?.shape.to_tvec();
-                let by_channel = shape.iter().enumerate().all(|(i, d)| i == 1 || d.is_one());
+                let by_channel = self.is_by_channel(with)?;
                 let Some(bias) = spread(constant, plane.channels).flatten().filter(|_| by_channel) else {
                     return Ok(None);
                 };
@@ -398,11 +410,12 @@ impl<'a> Reader<'a> {
     /// The end of the layer that makes `outlet`, an image of this size, when nobody else reads that: what follows may
     /// become part of it.
     fn tail(&mut self, outlet: OutletId, plane: Plane) -> Option<(Value, Tail<'_>)> {
-        if self.model.outlet_successors(outlet).len() != 1 || self.model.outputs.contains(&outlet) {
-            return None;
-        }
         let value = *self.known.get(&outlet)?;
-        if self.images[value.0] != Image::f32(plane) {
+        // A value may go by several names (reshaped, or two steps of one layer): all of them have this one way on.
+        let mut names = self.known.iter().filter(|(_, v)| **v == value).map(|(o, _)| *o);
+        let alone =
+            |o: OutletId| self.model.outlet_successors(o).len() == 1 && !self.model.outputs.contains(&o);
+        if self.images[value.0] != Image::f32(plane) || !names.all(alone) {
             return None;
         }
         self.layers.iter_mut().find_map(|layer| match layer {
@@ -419,6 +432,12 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         })
+    }
+
+    /// Whether a constant has one number for all or one a channel.
+    fn is_by_channel(&self, outlet: OutletId) -> TractResult<bool> {
+        let shape = &self.model.outlet_fact(outlet)?.shape;
+        Ok(shape.iter().enumerate().all(|(axis, size)| axis == 1 || size.is_one()))
     }
 
     /// The numbers of a constant of f32.
@@ -460,7 +479,8 @@ impl Window {
             }
             PaddingSpec::SameUpper | PaddingSpec::SameLower => return None,
         };
-        let plain = spec.data_format == DataFormat::NCHW && spec.dilations().iter().all(|d| *d == 1);
+        let some = kh > 0 && kw > 0 && spec.strides().iter().all(|s| *s > 0);
+        let plain = some && spec.data_format == DataFormat::NCHW && spec.dilations().iter().all(|d| *d == 1);
         plain.then(|| Self { kernel: [kh, kw], stride: [spec.stride(0), spec.stride(1)], pad })
     }
 }

@@ -70,7 +70,8 @@ impl Int8 {
     pub fn step(self, level: Level, maps: &[Map], wanted: &[bool]) -> Box<dyn Step> {
         let (from, to) = (maps[self.from.0], maps[self.to.0]);
         let (before, after) = (from.frame.plane, to.frame.plane);
-        let Kind::U8 { zero } = from.kind else { unreachable_kind() };
+        // What an image of f32 would carry does not matter: `start_byte` refuses it.
+        let zero = if let Kind::U8 { zero } = from.kind { zero } else { 0 };
         let [kh, kw] = self.kernel;
         let each = before.channels * kh * kw;
         let by_channel = |v: &Option<Vec<f32>>| v.as_ref().map_or(after.channels, Vec::len);
@@ -78,18 +79,20 @@ impl Int8 {
         assert_eq!(self.weights.len(), after.channels * each, "weights of another shape");
         assert!(all.iter().all(|n| *n == after.channels), "one number a channel");
         let residual = self.residual.map(|v| maps[v.0]);
-        assert!(residual.is_none_or(|r| r.frame.plane == after), "a residual of another size");
+        let written = self.writes().into_iter().map(|v| maps[v.0]).chain(residual);
+        assert!(written.into_iter().all(|m| m.frame.plane == after), "an image of another size");
         // Every term carries the zero point of the image: its part of the sum is known beforehand.
-        let sum = |row: &[i8]| row.iter().map(|w| i32::from(*w)).sum::<i32>();
+        let sum = |row: &[i8]| row.iter().fold(0i32, |all, w| all.wrapping_add(i32::from(*w)));
         let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
         let mut bias: Vec<i32> =
             bias.map(|(b, row)| b.wrapping_sub(i32::from(zero).wrapping_mul(sum(row)))).collect();
-        bias.resize(after.channels.next_multiple_of(16), 0);
+
         let dots =
             Dots::new(level, after.channels, self.kernel, before.channels, from.frame.pitch, &self.weights);
         let origin =
             from.start_byte() + (1 - self.pad[0]) * from.frame.row() + (1 - self.pad[1]) * from.frame.pitch;
         let map = |v: Value| wanted[v.0].then(|| maps[v.0]);
+        bias.resize(dots.padded(), 0);
         let filled = |mut v: Vec<f32>| {
             v.resize(dots.padded(), 0.0);
             v
@@ -118,12 +121,6 @@ impl Int8 {
             next: self.next.and_then(|n| map(n.0)),
         })
     }
-}
-
-/// A layer of int8 is only made for images of u8.
-#[allow(clippy::panic, reason = "as an assertion")]
-fn unreachable_kind() -> ! {
-    panic!("an image of u8")
 }
 
 /// What happens to sums.
@@ -171,7 +168,6 @@ impl Step for Connected {
     }
 
     fn scratch(&self) -> usize {
-        // The sums, then a pixel row of f32 where nobody keeps the f32 result.
         self.pixels() * self.dots.padded()
     }
 

@@ -185,7 +185,7 @@ pub trait Step: std::fmt::Debug + Send + Sync {
 }
 
 /// What a run works in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Memory {
     /// The values of each image that is worked on, their borders what stands for zero.
     maps: Vec<Buffer>,
@@ -240,6 +240,8 @@ impl Program {
             .collect();
         let (maps, numbers) = layout(frames, &layers, input, &last_read, &wanted);
         let zeros = maps.iter().filter(|m| m.kind != Kind::F32 && m.offset != usize::MAX).copied().collect();
+        let placed = |(map, wanted): (&Map, &bool)| !wanted || map.offset != usize::MAX;
+        assert!(maps.iter().zip(&wanted).all(placed), "a value that no layer writes");
         let steps: Vec<_> = layers.into_iter().map(|l| l.step(level, &maps, &wanted)).collect();
         Self {
             input: maps[input.0],

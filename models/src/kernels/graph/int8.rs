@@ -28,7 +28,8 @@ impl Reader<'_> {
                 Layer::Int8(c)
                     if c.own == from && c.scale == op.scale && i32::from(c.zero) == op.zero_point =>
                 {
-                    Some(c.to)
+                    // Once: what follows the first may have become part of the layer.
+                    Some(c.to).filter(|to| !self.known.values().any(|v| v == to))
                 }
                 _ => None,
             }));
@@ -42,7 +43,11 @@ impl Reader<'_> {
             else {
                 return Ok(None);
             };
-            return self.layer_of_int8(node, &window, node.inputs[2], None, plane);
+            let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
+            if self.plane(node.inputs[0])? != Some(self.images[from.0].plane) {
+                return Ok(None);
+            }
+            return self.layer_of_int8(node, &window, None, plane);
         }
         if let Some(op) = node.op_as::<EinSum>() {
             return self.product_of_int8(node, op, plane);
@@ -89,14 +94,13 @@ impl Reader<'_> {
         let steps = Steps { inverse, zero: op.zero_point };
         let zero = (i16::from(op.zero_point) + 128) as u8;
         let to = self.value(Image { plane: image.plane, kind: Kind::U8 { zero } });
-        let maker = self.layers.iter_mut().enumerate().find_map(|(at, layer)| match layer {
-            Layer::Int8(c) if c.to == from && c.next.is_none() => Some((at, &mut c.next)),
+        let maker = self.layers.iter_mut().find_map(|layer| match layer {
+            Layer::Int8(c) if c.to == from && c.next.is_none() => Some(&mut c.next),
             _ => None,
         });
         match maker {
-            Some((at, next)) => {
+            Some(next) => {
                 *next = Some((to, steps));
-                self.made[to.0] = at;
             }
             None => self.layers.push(Layer::Quantise(Quantise { from, to, steps })),
         }
@@ -127,7 +131,7 @@ impl Reader<'_> {
         let Plane { height, width, .. } = self.images[from.0].plane;
         let window = Window { kernel: [height, width], stride: [1, 1], pad: [0, 0] };
         let order = [own.inputs[1][0], term.inputs[1][0]];
-        self.layer_of_int8(node, &window, node.inputs[2], Some(order), plane)
+        self.layer_of_int8(node, &window, Some(order), plane)
     }
 
     /// A layer with tract's nine inputs; `order` are the weights' axes, outputs first, where they are two.
@@ -135,11 +139,14 @@ impl Reader<'_> {
         &mut self,
         node: &TypedNode,
         window: &Window,
-        bias: OutletId,
         order: Option<[usize; 2]>,
         plane: Plane,
     ) -> TractResult<Option<Value>> {
         let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
+        // u8 outputs, and sums that are handed on as they are, have other bounds.
+        if node.outputs[0].fact.datum_type.unquantized() != i8::datum_type() {
+            return Ok(None);
+        }
         let before = self.images[from.0];
         let one = |at: usize| self.whole_number(node.inputs[at]);
         let (Some(x_zero), Some(y_zero)) = (one(3)?, one(7)?) else { return Ok(None) };
@@ -148,28 +155,22 @@ impl Reader<'_> {
         let (Some(x_scale), Some(k_scale), Some(y_scale)) = (numbers(4)?, numbers(6)?, numbers(8)?) else {
             return Ok(None);
         };
-        let (Some(&[x_scale]), Some(&[y_scale])) = (Some(&x_scale[..]), Some(&y_scale[..])) else {
-            return Ok(None);
-        };
+        let (&[x_scale], &[y_scale]) = (&x_scale[..], &y_scale[..]) else { return Ok(None) };
         let Some(weights) = self.weights(node.inputs[1], order)? else { return Ok(None) };
         let outputs = plane.channels;
         let k_scale = if k_scale.len() == 1 { vec![k_scale[0]; outputs] } else { k_scale };
-        let Some(bias) = self.whole_numbers(bias)? else { return Ok(None) };
+        let Some(bias) = self.whole_numbers(node.inputs[2])? else { return Ok(None) };
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
         let terms = before.plane.channels * window.kernel[0] * window.kernel[1];
-        let zero = Kind::U8 { zero: (x_zero + 128) as u8 };
-        let y_zero_fits = i8::try_from(y_zero);
-        let (true, Ok(y_zero)) = (
-            (-128..128).contains(&x_zero)
-                && before.kind == zero
-                && weights_zero
-                && weights.len() == outputs * terms
-                && k_scale.len() == outputs
-                && bias.len() == outputs,
-            y_zero_fits,
-        ) else {
+        let (Ok(x_zero), Ok(y_zero)) = (i8::try_from(x_zero), i8::try_from(y_zero)) else { return Ok(None) };
+        let fits = before.kind == Kind::U8 { zero: (i16::from(x_zero) + 128) as u8 }
+            && weights_zero
+            && weights.len() == outputs * terms
+            && k_scale.len() == outputs
+            && bias.len() == outputs;
+        if !fits {
             return Ok(None);
-        };
+        }
         let own = self.value(Image { plane, kind: Kind::U8 { zero: (i16::from(y_zero) + 128) as u8 } });
         let to = self.value(Image::f32(plane));
         self.layers.push(Layer::Int8(Int8 {

@@ -20,17 +20,10 @@ impl Unit {
         }
         Self::Plain(level)
     }
-
-    /// Outputs of one vector.
-    fn lanes(self) -> usize {
-        match self {
-            Self::Plain(_) => 16,
-            #[cfg(target_arch = "x86_64")]
-            Self::Vnni => 16,
-        }
-    }
 }
 
+/// Outputs of one vector.
+const LANES: usize = 16;
 /// Terms that one step sums.
 const TERMS: usize = 4;
 /// Vectors of outputs of a tile.
@@ -106,12 +99,12 @@ impl Dots {
 
     /// Outputs with the last vector filled up.
     pub fn padded(&self) -> usize {
-        self.outputs.next_multiple_of(self.unit.lanes())
+        self.outputs.next_multiple_of(LANES)
     }
 
     /// Outputs of a whole panel.
     fn panel(&self) -> usize {
-        VECTORS * self.unit.lanes()
+        VECTORS * LANES
     }
 
     /// Sums every output of the pixels of `walk` into `sums`, `[pixel][output filled up]`.
@@ -121,7 +114,7 @@ impl Dots {
     pub unsafe fn run(&self, walk: &Walk, sums: *mut i32) {
         let padded = self.padded();
         for panel in (0..padded).step_by(self.panel()) {
-            let vectors = (padded - panel).min(self.panel()) / self.unit.lanes();
+            let vectors = (padded - panel).min(self.panel()) / LANES;
             let weights = &self.weights[panel * self.rows * self.groups * TERMS..];
             let mut done = 0;
             while done < walk.count {
@@ -180,7 +173,6 @@ impl Unit {
 #[allow(clippy::extra_unused_type_parameters, reason = "names the level")]
 #[inline(always)]
 unsafe fn plain_body<S: Simd>(t: &Tile, vectors: usize) {
-    const LANES: usize = 16;
     for v in 0..vectors {
         let mut sums = [0i32; LANES];
         for row in 0..t.rows {
@@ -212,10 +204,8 @@ crate::by_level! {
 
 #[cfg(target_arch = "x86_64")]
 mod vnni {
-    use super::{TERMS, Tile};
+    use super::{LANES, TERMS, Tile};
     use std::arch::x86_64::*;
-
-    const LANES: usize = 16;
 
     /// # Safety
     /// As [`super::Unit::tile`].
