@@ -113,7 +113,7 @@ mod tests {
     fn the_shipped_file_is_a_run() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/detector/mtcnn.toml");
         let config = Config::load(&file).unwrap();
-        assert_eq!((config.data.labels.len(), config.schedule(Stage::O).steps), (2, 5600));
+        assert_eq!((config.data.labels.len(), config.schedule(Stage::O).steps), (2, 9000));
     }
 
     #[test]
