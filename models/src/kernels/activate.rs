@@ -116,9 +116,7 @@ impl<S: Simd> Finishing<S> {
     pub unsafe fn new(finish: &Finish, channel: usize, lanes: usize) -> Self {
         // SAFETY: the caller vouches for the channels.
         unsafe {
-            let load = |p: *const f32| {
-                if lanes == S::LANES { S::load(p.add(channel)) } else { S::load_n(p.add(channel), lanes) }
-            };
+            let load = |p: *const f32| S::load_part(p.add(channel), lanes);
             Self {
                 bias: if finish.bias.is_null() { S::splat(0.0) } else { load(finish.bias) },
                 slope: (!finish.slope.is_null()).then(|| load(finish.slope)),
@@ -151,10 +149,10 @@ impl<S: Simd> Finishing<S> {
             if !self.residual.is_null() {
                 let r = pixel(self.residual, row, self.residual_row, column, self.residual_pixel)
                     .add(self.channel);
-                v = S::add(v, if self.lanes == S::LANES { S::load(r) } else { S::load_n(r, self.lanes) });
+                v = S::add(v, S::load_part(r, self.lanes));
             }
             let to = pixel(target.to, row, target.row, column, target.pixel).cast_mut().add(self.channel);
-            if self.lanes == S::LANES { S::store(to, v) } else { S::store_n(to, v, self.lanes) }
+            S::store_part(to, v, self.lanes);
         }
     }
 }
@@ -170,7 +168,7 @@ unsafe fn finish_body<S: Simd>(target: &Target, rows: Plane) {
             for row in 0..rows.height {
                 for column in 0..rows.width {
                     let at = pixel(target.to, row, target.row, column, target.pixel).add(c);
-                    let sums = if lanes == S::LANES { S::load(at) } else { S::load_n(at, lanes) };
+                    let sums = S::load_part(at, lanes);
                     finish.store(target, row, column, sums);
                 }
             }
@@ -201,8 +199,8 @@ unsafe fn forward_body<S: Simd>(
             let mut c = 0;
             while c < channels {
                 let n = S::LANES.min(channels - c);
-                let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
-                let store = |p: *mut f32, v| if n == S::LANES { S::store(p, v) } else { S::store_n(p, v, n) };
+                let load = |p: *const f32| S::load_part(p, n);
+                let store = |p: *mut f32, v| S::store_part(p, v, n);
                 let mut v = load(z.add(at + c));
                 if !bias.is_null() {
                     v = S::add(v, load(bias.add(c)));

@@ -99,9 +99,7 @@ impl Convolution {
                     from.frame.pitch,
                     &|term, column, y, x| w[((column * ci + term) * kh + y) * kw + x],
                 );
-                let origin = from.start()
-                    + (1 - self.pad[0]) * from.frame.row()
-                    + (1 - self.pad[1]) * from.frame.pitch;
+                let origin = from.start() + from.frame.first_tap(self.pad);
                 Box::new(ByTaps { from, origin, stride: self.stride, packed, out })
             }
         }

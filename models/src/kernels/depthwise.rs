@@ -53,8 +53,7 @@ impl Depthwise {
                 weights[tap * padded + c] = *w;
             }
         }
-        let origin =
-            from.start() + (1 - self.pad[0]) * from.frame.row() + (1 - self.pad[1]) * from.frame.pitch;
+        let origin = from.start() + from.frame.first_tap(self.pad);
         let out = Out { level, to, residual, activation: self.activation };
         Box::new(ByChannel {
             from: from.frame,
@@ -108,7 +107,7 @@ unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &
         // SAFETY: the caller vouches for every tap and for the target.
         unsafe {
             let finish = Finishing::<S>::new(&target.finish, c, lanes);
-            let load = |p: *const f32| if lanes == S::LANES { S::load(p) } else { S::load_n(p, lanes) };
+            let load = |p: *const f32| S::load_part(p, lanes);
             for y in 0..after.height {
                 let row = from.wrapping_add(y * layer.stride[0] * layer.from.row() + c);
                 let mut x = 0;

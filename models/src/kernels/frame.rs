@@ -38,6 +38,11 @@ impl Frame {
         Self { plane, pitch, rows: whole(plane.height), columns: whole(plane.width) }
     }
 
+    /// Where the first tap of a window lies that begins `pad` (0 or 1) rows and columns before the image.
+    pub fn first_tap(&self, pad: [usize; 2]) -> usize {
+        (1 - pad[0]) * self.row() + (1 - pad[1]) * self.pitch
+    }
+
     /// Numbers of a row.
     pub fn row(&self) -> usize {
         self.columns * self.pitch

@@ -86,11 +86,9 @@ impl Int8 {
         let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
         let mut bias: Vec<i32> =
             bias.map(|(b, row)| b.wrapping_sub(i32::from(zero).wrapping_mul(sum(row)))).collect();
-
         let dots =
             Dots::new(level, after.channels, self.kernel, before.channels, from.frame.pitch, &self.weights);
-        let origin =
-            from.start_byte() + (1 - self.pad[0]) * from.frame.row() + (1 - self.pad[1]) * from.frame.pitch;
+        let origin = from.start_byte() + from.frame.first_tap(self.pad);
         let map = |v: Value| wanted[v.0].then(|| maps[v.0]);
         bias.resize(dots.padded(), 0);
         let filled = |mut v: Vec<f32>| {
@@ -255,42 +253,28 @@ unsafe fn finish_body<S: Simd>(row: &Row, tail: &Tail) {
                 let q = S::add(S::round(S::mul(sums, factors)), zero);
                 let q = S::min(S::max(q, least), most);
                 if !row.own.is_null() {
-                    store_u8::<S>(row.own.wrapping_add(at(row.own_pixel)), S::add(q, S::splat(128.0)), lanes);
+                    S::store_u8_part(
+                        row.own.wrapping_add(at(row.own_pixel)),
+                        S::add(q, S::splat(128.0)),
+                        lanes,
+                    );
                 }
                 let v = S::add(S::mul(S::sub(q, zero), scale), shift);
                 let mut v = S::if_negative(v, S::mul(v, slope), v);
                 if !row.residual.is_null() {
                     let r = row.residual.wrapping_add(at(row.residual_pixel));
-                    v = S::add(v, if lanes == S::LANES { S::load(r) } else { S::load_n(r, lanes) });
+                    v = S::add(v, S::load_part(r, lanes));
                 }
                 if !row.to.is_null() {
                     let to = row.to.wrapping_add(at(row.to_pixel));
-                    if lanes == S::LANES { S::store(to, v) } else { S::store_n(to, v, lanes) }
+                    S::store_part(to, v, lanes);
                 }
                 if !row.next.is_null() {
                     let next = row.next.wrapping_add(at(row.next_pixel));
-                    store_u8::<S>(next, tail.next.of_vector::<S>(v), lanes);
+                    S::store_u8_part(next, tail.next.of_vector::<S>(v), lanes);
                 }
             }
             c += S::LANES;
-        }
-    }
-}
-
-/// Writes the first `lanes` of a vector of whole numbers from 0 to 255.
-///
-/// # Safety
-/// The CPU must have the level of `S`, and `lanes` bytes must be writable.
-#[inline(always)]
-unsafe fn store_u8<S: Simd>(to: *mut u8, v: S::V, lanes: usize) {
-    // SAFETY: the caller vouches for the bytes.
-    unsafe {
-        if lanes == S::LANES {
-            S::store_u8(to, v);
-        } else {
-            let mut all = [0u8; 16];
-            S::store_u8(all.as_mut_ptr(), v);
-            to.copy_from_nonoverlapping(all.as_ptr(), lanes);
         }
     }
 }

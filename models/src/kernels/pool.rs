@@ -84,7 +84,7 @@ unsafe fn pool_body<S: Simd>(
                 unsafe {
                     let load = |i: usize, j: usize| {
                         let at = window.wrapping_add(i * before.row() + j * before.pitch + c);
-                        if lanes == S::LANES { S::load(at) } else { S::load_n(at, lanes) }
+                        S::load_part(at, lanes)
                     };
                     let mut most = load(0, 0);
                     for i in 0..rows {
@@ -92,11 +92,7 @@ unsafe fn pool_body<S: Simd>(
                             most = S::max(load(i, j), most);
                         }
                     }
-                    if lanes == S::LANES {
-                        S::store(out.add(c), most);
-                    } else {
-                        S::store_n(out.add(c), most, lanes);
-                    }
+                    S::store_part(out.add(c), most, lanes);
                 }
                 c += S::LANES;
             }

@@ -95,14 +95,8 @@ unsafe fn quantise_body<S: Simd>(row: &[f32], steps: Steps, out: &mut [u8]) {
     for (row, out) in row.chunks(S::LANES).zip(out.chunks_mut(S::LANES)) {
         // SAFETY: whole vectors as they are, the rest in a vector of its own.
         unsafe {
-            if row.len() == S::LANES {
-                S::store_u8(out.as_mut_ptr(), steps.of_vector::<S>(S::load(row.as_ptr())));
-            } else {
-                let mut all = [0; 16];
-                let v = S::load_n(row.as_ptr(), row.len());
-                S::store_u8(all.as_mut_ptr(), steps.of_vector::<S>(v));
-                out.copy_from_slice(&all[..out.len()]);
-            }
+            let v = S::load_part(row.as_ptr(), row.len());
+            S::store_u8_part(out.as_mut_ptr(), steps.of_vector::<S>(v), out.len());
         }
     }
 }

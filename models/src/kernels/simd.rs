@@ -112,6 +112,35 @@ pub unsafe trait Simd: Copy {
     unsafe fn sum_i32(p: *const i32, q: *const i32) -> Self::V;
     /// Writes `LANES` bytes; every lane must be a whole number from 0 to 255.
     unsafe fn store_u8(p: *mut u8, v: Self::V);
+
+    /// [`Simd::load`] where the vector is whole, else [`Simd::load_n`].
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { if n == Self::LANES { Self::load(p) } else { Self::load_n(p, n) } }
+    }
+
+    /// [`Simd::store`] where the vector is whole, else [`Simd::store_n`].
+    #[inline(always)]
+    unsafe fn store_part(p: *mut f32, v: Self::V, n: usize) {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { if n == Self::LANES { Self::store(p, v) } else { Self::store_n(p, v, n) } }
+    }
+
+    /// The first `n <= LANES` bytes of what [`Simd::store_u8`] would write.
+    #[inline(always)]
+    unsafe fn store_u8_part(p: *mut u8, v: Self::V, n: usize) {
+        // SAFETY: the caller vouches for n bytes; no vector has more lanes than `all`.
+        unsafe {
+            if n == Self::LANES {
+                Self::store_u8(p, v);
+            } else {
+                let mut all = [0u8; 16];
+                Self::store_u8(all.as_mut_ptr(), v);
+                p.copy_from_nonoverlapping(all.as_ptr(), n);
+            }
+        }
+    }
 }
 
 /// [`Level::Portable`].

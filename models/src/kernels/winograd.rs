@@ -58,7 +58,7 @@ impl Grid {
         assert!(frame.pitch.is_multiple_of(level.lanes()), "pixels of whole vectors");
         let out = Plane { height: height - gone, width: width - gone, channels: columns };
         let (down, across) = (out.height.div_ceil(SIDE), out.width.div_ceil(SIDE));
-        let origin = (1 - pad) * (frame.row() + frame.pitch);
+        let origin = frame.first_tap([pad; 2]);
         Self { level, frame, origin, out, panels: Panels::new(level, columns), down, across }
     }
 

@@ -24,7 +24,7 @@ unsafe fn backward_body<S: Simd>(
         let mut c = 0;
         while c < channels {
             let n = S::LANES.min(channels - c);
-            let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+            let load = |p: *const f32| S::load_part(p, n);
             let mut bias = S::load(bias_sum.add(c));
             if slope.is_null() {
                 for pixel in 0..pixels {

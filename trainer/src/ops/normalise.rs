@@ -52,7 +52,7 @@ unsafe fn moments_body<S: Simd>(
         let mut c = 0;
         while c < channels {
             let n = S::LANES.min(channels - c);
-            let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+            let load = |p: *const f32| S::load_part(p, n);
             let mut sum = S::splat(0.0);
             for pixel in 0..pixels {
                 sum = S::add(sum, load(x.add(pixel.wrapping_mul(channels) + c)));
@@ -119,7 +119,7 @@ unsafe fn apply_body<S: Simd>(
             let mut c = 0;
             while c < channels {
                 let n = S::LANES.min(channels - c);
-                let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+                let load = |p: *const f32| S::load_part(p, n);
                 let mut v = S::fma(load(x.add(at + c)), load(scale.add(c)), load(shift.add(c)));
                 if !slope.is_null() {
                     v = S::fma(S::negative(v), load(slope.add(c)), S::positive(v));
@@ -127,11 +127,7 @@ unsafe fn apply_body<S: Simd>(
                 if !residual.is_null() {
                     v = S::add(v, load(residual.add(at + c)));
                 }
-                if n == S::LANES {
-                    S::store(y.add(at + c), v)
-                } else {
-                    S::store_n(y.add(at + c), v, n)
-                }
+                S::store_part(y.add(at + c), v, n);
                 c += S::LANES;
             }
         }
@@ -206,7 +202,7 @@ unsafe fn sums_body<S: Simd>(
         let mut c = 0;
         while c < channels {
             let n = S::LANES.min(channels - c);
-            let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+            let load = |p: *const f32| S::load_part(p, n);
             let (scales, shifts, means) = (load(scale.add(c)), load(shift.add(c)), load(mean.add(c)));
             let slopes = if slope.is_null() { S::splat(1.0) } else { load(slope.add(c)) };
             let (mut plain, mut moment, mut negative) = (S::splat(0.0), S::splat(0.0), S::splat(0.0));
@@ -255,7 +251,7 @@ unsafe fn input_body<S: Simd>(
             let mut c = 0;
             while c < channels {
                 let n = S::LANES.min(channels - c);
-                let load = |p: *const f32| if n == S::LANES { S::load(p) } else { S::load_n(p, n) };
+                let load = |p: *const f32| S::load_part(p, n);
                 let (x, up) = (load(x.add(at + c)), load(g.add(at + c)));
                 let scales = load(scale.add(c));
                 let mut v = up;
@@ -264,11 +260,7 @@ unsafe fn input_body<S: Simd>(
                     v = S::if_negative(u, S::mul(up, load(slope.add(c))), up);
                 }
                 let v = S::fma(v, scales, S::fma(x, load(by_x.add(c)), load(constant.add(c))));
-                if n == S::LANES {
-                    S::store(dx.add(at + c), v)
-                } else {
-                    S::store_n(dx.add(at + c), v, n)
-                }
+                S::store_part(dx.add(at + c), v, n);
                 c += S::LANES;
             }
         }
