@@ -3,10 +3,11 @@
 # rustup's server. Nothing is installed: the system's packages and its apt sources stay as they are, and `rm -r` of
 # the folder undoes it all.
 #
-#   cross/rust-web.sh VERSION PREFIX
+#   cross/rust-web.sh VERSION PREFIX [ARCH...]
 #
 # VERSION  the oldest Rust that will do, such as 1.95
 # PREFIX   where it goes; the programs are then in PREFIX/usr/bin. What was there before is replaced.
+# ARCH     whose standard library comes along, for programs that are to run there: Debian's name, such as arm64
 set -eu
 
 die() {
@@ -14,8 +15,9 @@ die() {
     exit 1
 }
 
-[ $# -eq 2 ] || die 'usage: cross/rust-web.sh VERSION PREFIX'
+[ $# -ge 2 ] || die 'usage: cross/rust-web.sh VERSION PREFIX [ARCH...]'
 want=$1 prefix=$2
+shift 2 # what is left are the others' standard libraries
 for tool in apt-get apt-config dpkg-deb dpkg-query; do
     command -v "$tool" >/dev/null 2>&1 || die "no $tool here: this way of getting Rust is for Debian and its kin"
 done
@@ -68,7 +70,7 @@ mkdir -p "$work/apt/lists/partial" "$work/archives/partial" "$work/apt/preferenc
     echo "Dir::Etc \"$work/apt\"; Dir::State \"$work/apt\"; Dir::State::status \"$work/apt/status\";"
     echo "Dir::Cache \"$work/apt\"; Dir::Cache::archives \"$work/archives\";"
     echo 'Dir::Etc::netrc "/etc/apt/auth.conf"; Dir::Etc::netrcparts "/etc/apt/auth.conf.d";'
-    echo "APT::Architecture \"$arch\"; APT::Architectures { \"$arch\"; }; APT::Sandbox::User \"root\";"
+    echo "APT::Architecture \"$arch\"; APT::Architectures { $(printf '"%s"; ' "$arch" "$@")}; APT::Sandbox::User \"root\";"
     echo 'APT::Install-Recommends "false"; Acquire::Languages "none"; Debug::NoLocking "true";'
 } >"$work/apt.conf"
 export APT_CONFIG="$work/apt.conf"
@@ -93,9 +95,9 @@ apt-get update -qq >"$work/log" 2>&1 || { cat "$work/log" >&2; die "no package l
 candidate() { apt-cache policy "$1" | sed -n 's/^ *Candidate: //p'; }
 new_enough() { dpkg --compare-versions "$(candidate "$1")" ge "$want" 2>/dev/null; }
 if new_enough rustc-web && new_enough cargo-web; then
-    packages='rustc-web cargo-web rustfmt-web rust-web-clippy'
+    packages='rustc-web cargo-web rustfmt-web rust-web-clippy' library=libstd-rust-web-dev
 elif new_enough rustc && new_enough cargo; then
-    packages='rustc cargo rustfmt rust-clippy'
+    packages='rustc cargo rustfmt rust-clippy' library=libstd-rust-dev
 else
     die "$suite has Rust '$(candidate rustc-web)' and '$(candidate rustc)', wanted is $want or later"
 fi
@@ -103,6 +105,13 @@ fi
 # starts, too.
 # shellcheck disable=SC2086
 apt-get install -y -qq --download-only $packages patchelf >"$work/log" 2>&1 || { cat "$work/log" >&2; die 'no packages'; }
+# Another architecture's library is data here, so it comes without what it would need there.
+for other in "$@"; do
+    (cd "$work/archives" && apt-get download -qq "$library:$other") >"$work/log" 2>&1 || {
+        cat "$work/log" >&2
+        die "$suite has no $library for $other"
+    }
+done
 
 mkdir -p "$(dirname "$prefix")"
 new=$prefix.new

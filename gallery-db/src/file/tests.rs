@@ -3,11 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+
+#[path = "../../tests/store/myself.rs"]
+mod myself;
 
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
+use self::myself::myself;
 use super::*;
 use crate::error::Remedy;
 use crate::event::EventFilter;
@@ -208,11 +211,7 @@ fn a_folder_that_cannot_be_written() {
         // Root writes into any folder, so the question is asked again as nobody.
         shut(0o755);
         let test = "file::tests::a_folder_that_cannot_be_written";
-        let asked = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .current_dir("/")
-            .uid(65534)
-            .output();
+        let asked = myself().args(["--exact", test, "--nocapture"]).current_dir("/").uid(65534).output();
         match asked {
             Ok(told) => {
                 let said = String::from_utf8_lossy(&told.stdout);

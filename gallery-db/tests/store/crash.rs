@@ -4,11 +4,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use limen_gallery_db::*;
 
+use crate::myself::myself;
 use crate::plain::{Op, PERSONS, Plain, run};
 
 const ROUNDS: u64 = 30;
@@ -71,7 +72,7 @@ fn child() {
 
 /// Starts a child on `path`, kills it some time after its `after`-th operation; returns how many it acknowledged.
 fn killed(path: &Path, round: u64, after: u64, pause: Duration) -> usize {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = myself()
         .args(["--exact", "crash::child", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
         .env(ROUND, round.to_string())
