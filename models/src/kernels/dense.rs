@@ -1,4 +1,7 @@
-//! Fully connected: each output is the product of a row of weights with the whole image before.
+//! Fully connected: each output is the product of a row of weights with the whole image before. Each weight is used
+//! once an image, so memory sets the pace: weights that half precision holds exactly are kept in it.
+
+use half::f16;
 
 use super::activate::{Activation, Finish, Finishing, Target};
 use super::buffer::Buffer;
@@ -23,12 +26,29 @@ pub struct Dense {
 const ROWS: usize = 4;
 
 #[derive(Debug)]
+enum Weights {
+    F32(Buffer),
+    /// Where none of them loses anything by it.
+    Half(Vec<u16>),
+}
+
+impl Weights {
+    fn of(weights: Buffer) -> Self {
+        let half = |w: &f32| Some(f16::from_f32(*w)).filter(|h| h.to_f32().to_bits() == w.to_bits());
+        match weights.iter().map(|w| half(w).map(f16::to_bits)).collect() {
+            Some(half) => Self::Half(half),
+            None => Self::F32(weights),
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Connected {
     level: Level,
     from: Map,
     to: Map,
     /// `[outputs filled up to ROWS][terms filled up to two vectors]`, terms in the order of the image in memory.
-    weights: Buffer,
+    weights: Weights,
     terms: usize,
     activation: Activation,
 }
@@ -52,13 +72,17 @@ impl Dense {
                 }
             }
         }
+        let weights = Weights::of(weights);
         Box::new(Connected { level, from, to, weights, terms, activation: self.activation })
     }
 }
 
 impl Step for Connected {
     fn weights(&self) -> usize {
-        size_of_val::<[f32]>(&self.weights)
+        match &self.weights {
+            Weights::F32(all) => size_of_val::<[f32]>(all),
+            Weights::Half(all) => size_of_val::<[u16]>(all),
+        }
     }
 
     fn scratch(&self) -> usize {
@@ -80,15 +104,46 @@ impl Step for Connected {
         let finish = self.activation.finish(outputs);
         let to = maps[self.to.inside()..][..outputs].as_mut_ptr();
         // SAFETY: the weights hold `terms` numbers for each sum, a multiple of two vectors; bias and slope one each.
-        unsafe { dense(self.level, x, &self.weights, sums, outputs, to, &finish) };
+        unsafe {
+            match &self.weights {
+                Weights::F32(all) => of_f32(self.level, x, all, sums, outputs, to, &finish),
+                Weights::Half(all) => of_half(self.level, x, all, sums, outputs, to, &finish),
+            }
+        }
+    }
+}
+
+/// A number that weights are kept as.
+trait Weight: Copy {
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// As [`Simd::load`].
+    unsafe fn load<S: Simd>(p: *const Self) -> S::V;
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(p: *const f32) -> S::V {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { S::load(p) }
+    }
+}
+
+/// Half precision.
+impl Weight for u16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(p: *const u16) -> S::V {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { S::load_half(p) }
     }
 }
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "loops of known length are unrolled")]
-unsafe fn dense_body<S: Simd>(
+unsafe fn dense<S: Simd, W: Weight>(
     x: &[f32],
-    weights: &[f32],
+    weights: &[W],
     sums: &mut [f32],
     outputs: usize,
     to: *mut f32,
@@ -105,8 +160,8 @@ unsafe fn dense_body<S: Simd>(
                 let x = [S::load(x.add(k)), S::load(x.add(k + S::LANES))];
                 for r in 0..ROWS {
                     let w = w.wrapping_add(r.wrapping_mul(terms)).add(k);
-                    acc[r][0] = S::fma(x[0], S::load(w), acc[r][0]);
-                    acc[r][1] = S::fma(x[1], S::load(w.add(S::LANES)), acc[r][1]);
+                    acc[r][0] = S::fma(x[0], W::load::<S>(w), acc[r][0]);
+                    acc[r][1] = S::fma(x[1], W::load::<S>(w.add(S::LANES)), acc[r][1]);
                 }
                 k += 2 * S::LANES;
             }
@@ -125,9 +180,42 @@ unsafe fn dense_body<S: Simd>(
     }
 }
 
+#[inline(always)]
+unsafe fn of_f32_body<S: Simd>(
+    x: &[f32],
+    weights: &[f32],
+    sums: &mut [f32],
+    outputs: usize,
+    to: *mut f32,
+    finish: &Finish,
+) {
+    // SAFETY: the caller's promise, handed on.
+    unsafe { dense::<S, f32>(x, weights, sums, outputs, to, finish) }
+}
+
+#[inline(always)]
+unsafe fn of_half_body<S: Simd>(
+    x: &[f32],
+    weights: &[u16],
+    sums: &mut [f32],
+    outputs: usize,
+    to: *mut f32,
+    finish: &Finish,
+) {
+    // SAFETY: the caller's promise, handed on.
+    unsafe { dense::<S, u16>(x, weights, sums, outputs, to, finish) }
+}
+
 by_level! {
     /// Products with rows of weights, finished.
-    fn dense = dense_body(
+    fn of_f32 = of_f32_body(
         x: &[f32], weights: &[f32], sums: &mut [f32], outputs: usize, to: *mut f32, finish: &Finish,
+    )
+}
+
+by_level! {
+    /// The same, of weights in half precision.
+    fn of_half = of_half_body(
+        x: &[f32], weights: &[u16], sums: &mut [f32], outputs: usize, to: *mut f32, finish: &Finish,
     )
 }

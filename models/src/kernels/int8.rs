@@ -81,13 +81,14 @@ impl Int8 {
         let residual = self.residual.map(|v| maps[v.0]);
         let written = self.writes().into_iter().map(|v| maps[v.0]).chain(residual);
         assert!(written.into_iter().all(|m| m.frame.plane == after), "an image of another size");
-        // Every term carries the zero point of the image: its part of the sum is known beforehand.
-        let sum = |row: &[i8]| row.iter().fold(0i32, |all, w| all.wrapping_add(i32::from(*w)));
-        let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
-        let mut bias: Vec<i32> =
-            bias.map(|(b, row)| b.wrapping_sub(i32::from(zero).wrapping_mul(sum(row)))).collect();
         let dots =
             Dots::new(level, after.channels, self.kernel, before.channels, from.frame.pitch, &self.weights);
+        // Every term carries the zero point of the image, less what is taken from every byte: that part of the sum is
+        // known beforehand.
+        let zero = i32::from(zero) - i32::from(dots.offset());
+        let sum = |row: &[i8]| row.iter().fold(0i32, |all, w| all.wrapping_add(i32::from(*w)));
+        let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
+        let mut bias: Vec<i32> = bias.map(|(b, row)| b.wrapping_sub(zero.wrapping_mul(sum(row)))).collect();
         let origin = from.start_byte() + from.frame.first_tap(self.pad);
         let map = |v: Value| wanted[v.0].then(|| maps[v.0]);
         bias.resize(dots.padded(), 0);

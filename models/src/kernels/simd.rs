@@ -2,17 +2,22 @@
 
 use std::sync::OnceLock;
 
+use half::f16;
+
 /// What the CPU can do, from the plainest up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Plain Rust on groups of four, which compilers turn into SSE2 or NEON.
+    /// Plain Rust on groups of four, which compilers turn into SSE2 or what else there is.
     Portable,
-    /// AVX2 with FMA.
+    /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, which every aarch64 has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
@@ -24,11 +29,15 @@ impl Level {
 
     /// Every level this CPU can run, the plainest first.
     pub fn available() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "only x86-64 has more"))]
         let mut levels = vec![Level::Portable];
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Level::Neon);
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
                 levels.push(Level::Avx2);
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
@@ -50,6 +59,8 @@ impl Level {
             Level::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => 16,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => 4,
         }
     }
 
@@ -61,6 +72,8 @@ impl Level {
             Level::Avx2 => 2,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => 4,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => 4,
         }
     }
 }
@@ -80,6 +93,8 @@ pub unsafe trait Simd: Copy {
     unsafe fn splat(x: f32) -> Self::V;
     /// Reads `LANES` values.
     unsafe fn load(p: *const f32) -> Self::V;
+    /// Reads `LANES` numbers of half precision, which f32 holds exactly.
+    unsafe fn load_half(p: *const u16) -> Self::V;
     /// Reads the first `n <= LANES` values, the others are 0.
     unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
     /// Writes `LANES` values.
@@ -159,6 +174,11 @@ unsafe impl Simd for Portable {
     unsafe fn load(p: *const f32) -> [f32; 4] {
         // SAFETY: the caller vouches for four readable values.
         unsafe { p.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn load_half(p: *const u16) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable values.
+        unsafe { p.cast::<[u16; 4]>().read_unaligned() }.map(|bits| f16::from_bits(bits).to_f32())
     }
     #[inline(always)]
     unsafe fn load_n(p: *const f32, n: usize) -> [f32; 4] {
@@ -279,6 +299,10 @@ mod x86 {
             unsafe { _mm256_loadu_ps(p) }
         }
         #[inline(always)]
+        unsafe fn load_half(p: *const u16) -> __m256 {
+            unsafe { _mm256_cvtph_ps(_mm_loadu_si128(p.cast())) }
+        }
+        #[inline(always)]
         unsafe fn load_n(p: *const f32, n: usize) -> __m256 {
             unsafe { _mm256_maskload_ps(p, mask8(n)) }
         }
@@ -380,6 +404,10 @@ mod x86 {
             unsafe { _mm512_loadu_ps(p) }
         }
         #[inline(always)]
+        unsafe fn load_half(p: *const u16) -> __m512 {
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+        }
+        #[inline(always)]
         unsafe fn load_n(p: *const f32, n: usize) -> __m512 {
             unsafe { _mm512_maskz_loadu_ps(mask16(n), p) }
         }
@@ -450,6 +478,121 @@ mod x86 {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+pub use arm::Neon;
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::Simd;
+    use std::arch::aarch64::*;
+    use std::arch::asm;
+
+    /// `Level::Neon`.
+    #[derive(Clone, Copy)]
+    pub struct Neon;
+
+    // SAFETY: every aarch64 has NEON; only the pointers matter, and the trait says what the caller owes.
+    #[allow(unused_unsafe, reason = "some intrinsics are safe where the feature is on")]
+    unsafe impl Simd for Neon {
+        type V = float32x4_t;
+        const LANES: usize = 4;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> float32x4_t {
+            unsafe { vdupq_n_f32(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> float32x4_t {
+            unsafe { vld1q_f32(p) }
+        }
+        #[inline(always)]
+        unsafe fn load_half(p: *const u16) -> float32x4_t {
+            // (`vcvt_f32_f16` is not in stable Rust yet.)
+            let v;
+            unsafe {
+                asm!("fcvtl {0:v}.4s, {1:v}.4h", out(vreg) v, in(vreg) vld1_u16(p),
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+            v
+        }
+        #[inline(always)]
+        unsafe fn load_n(p: *const f32, n: usize) -> float32x4_t {
+            let mut v = [0.0; 4];
+            for (i, x) in v.iter_mut().enumerate().take(n) {
+                *x = unsafe { *p.add(i) };
+            }
+            unsafe { vld1q_f32(v.as_ptr()) }
+        }
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: float32x4_t) {
+            unsafe { vst1q_f32(p, v) }
+        }
+        #[inline(always)]
+        unsafe fn store_n(p: *mut f32, v: float32x4_t, n: usize) {
+            let mut all = [0.0; 4];
+            unsafe { vst1q_f32(all.as_mut_ptr(), v) };
+            for (i, x) in all.iter().enumerate().take(n) {
+                unsafe { *p.add(i) = *x };
+            }
+        }
+        #[inline(always)]
+        unsafe fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+            unsafe { vfmaq_f32(c, a, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vaddq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vsubq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vmulq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn negative(v: float32x4_t) -> float32x4_t {
+            unsafe { vminq_f32(v, vdupq_n_f32(0.0)) }
+        }
+        #[inline(always)]
+        unsafe fn positive(v: float32x4_t) -> float32x4_t {
+            unsafe { vmaxq_f32(v, vdupq_n_f32(0.0)) }
+        }
+        #[inline(always)]
+        unsafe fn if_negative(v: float32x4_t, yes: float32x4_t, no: float32x4_t) -> float32x4_t {
+            unsafe { vbslq_f32(vcltzq_f32(v), yes, no) }
+        }
+        #[inline(always)]
+        unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vbslq_f32(vcgtq_f32(a, b), a, b) }
+        }
+        #[inline(always)]
+        unsafe fn sum(v: float32x4_t) -> f32 {
+            unsafe { vaddvq_f32(v) }
+        }
+        #[inline(always)]
+        unsafe fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+            unsafe { vbslq_f32(vcltq_f32(a, b), a, b) }
+        }
+        #[inline(always)]
+        unsafe fn round(v: float32x4_t) -> float32x4_t {
+            unsafe { vrndnq_f32(v) }
+        }
+        #[inline(always)]
+        unsafe fn sum_i32(p: *const i32, q: *const i32) -> float32x4_t {
+            unsafe { vcvtq_f32_s32(vaddq_s32(vld1q_s32(p), vld1q_s32(q))) }
+        }
+        #[inline(always)]
+        unsafe fn store_u8(p: *mut u8, v: float32x4_t) {
+            unsafe {
+                let v = vmovn_u32(vcvtq_u32_f32(v));
+                let v = vmovn_u16(vcombine_u16(v, v));
+                p.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(v)));
+            }
+        }
+    }
+}
+
 /// Defines a function that runs `$body::<S>` with the CPU feature of a [`Level`] switched on.
 #[macro_export]
 macro_rules! by_level {
@@ -462,14 +605,14 @@ macro_rules! by_level {
         $vis unsafe fn $name(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
             use $crate::kernels::simd::Level;
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
             unsafe fn avx512($($arg: $ty),*) {
                 // SAFETY: the caller's promise, handed on.
                 unsafe { $body::<$crate::kernels::simd::Avx512>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = "avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
             unsafe fn avx2($($arg: $ty),*) {
                 // SAFETY: the caller's promise, handed on.
@@ -483,6 +626,8 @@ macro_rules! by_level {
                     Level::Avx2 => avx2($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     Level::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "aarch64")]
+                    Level::Neon => $body::<$crate::kernels::simd::Neon>($($arg),*),
                 }
             }
         }

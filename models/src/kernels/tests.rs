@@ -1,5 +1,6 @@
 //! Every kernel at every level against the formula, and our layers inside tract's graph against tract's own.
 
+use half::f16;
 use proptest::prelude::*;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
@@ -211,11 +212,15 @@ proptest! {
     fn dense_pool_and_softmax_are_their_formulas_at_every_level(
         (images, height, width, channels, outputs) in (1..3usize, 1..12usize, 1..12usize, 1..40usize, 1..40usize),
         (kernel, stride) in (1..4usize, 1..4usize),
+        half in prop::bool::ANY,
     ) {
         let plane = Plane { height, width, channels };
         let one = height * width * channels;
         let x = noise(images * one, 1);
-        let (weights, bias, slope) = (noise(outputs * one, 2), noise(outputs, 3), noise(outputs, 4));
+        let (mut weights, bias, slope) = (noise(outputs * one, 2), noise(outputs, 3), noise(outputs, 4));
+        if half {
+            weights.iter_mut().for_each(|w| *w = f16::from_f32(*w).to_f32());
+        }
         let out = Plane { height: 1, width: 1, channels: outputs };
         let mut dense: Vec<f32> = (0..images * outputs)
             .map(|at| {

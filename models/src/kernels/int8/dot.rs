@@ -1,5 +1,14 @@
 //! Sums of products of u8 and int8, four terms at a time.
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
 use crate::kernels::simd::{Level, Simd};
 
 /// What the CPU has for such sums.
@@ -7,18 +16,58 @@ use crate::kernels::simd::{Level, Simd};
 enum Unit {
     /// Plain Rust, which compilers turn into the level's own vectors.
     Plain(Level),
-    /// AVX-512 VNNI.
+    /// Products of pairs of i16 ([`Level::Avx2`]).
     #[cfg(target_arch = "x86_64")]
-    Vnni,
+    Avx2,
+    /// AVX-VNNI: four terms a lane, eight lanes.
+    #[cfg(target_arch = "x86_64")]
+    Vnni256,
+    /// AVX-512 VNNI: four terms a lane, sixteen lanes.
+    #[cfg(target_arch = "x86_64")]
+    Vnni512,
+    /// NEON: products of i8 in i16, two of which fit where no weight is -128.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// The dot product instructions of ARMv8.2: four terms a lane.
+    #[cfg(target_arch = "aarch64")]
+    Dot,
 }
 
 impl Unit {
-    fn of(level: Level) -> Self {
+    /// Those that this CPU and the level have for these weights, the best last.
+    fn available(level: Level, weights: &[i8]) -> Vec<Self> {
+        let mut units = vec![Self::Plain(level)];
         #[cfg(target_arch = "x86_64")]
-        if level == Level::Avx512 && is_x86_feature_detected!("avx512vnni") {
-            return Self::Vnni;
+        if level >= Level::Avx2 {
+            units.push(Self::Avx2);
+            if is_x86_feature_detected!("avxvnni") {
+                units.push(Self::Vnni256);
+            }
+            if level >= Level::Avx512 && is_x86_feature_detected!("avx512vnni") {
+                units.push(Self::Vnni512);
+            }
         }
-        Self::Plain(level)
+        #[cfg(target_arch = "aarch64")]
+        if level == Level::Neon {
+            if !weights.contains(&i8::MIN) {
+                units.push(Self::Neon);
+            }
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                units.push(Self::Dot);
+            }
+        }
+        #[cfg(not(target_arch = "aarch64"))]
+        let _ = weights;
+        units
+    }
+
+    /// What is taken from each byte before the product: these instructions want both factors signed.
+    fn offset(self) -> u8 {
+        match self {
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon | Self::Dot => 128,
+            _ => 0,
+        }
     }
 }
 
@@ -67,9 +116,20 @@ impl Dots {
         pitch: usize,
         weights: &[i8],
     ) -> Self {
+        let best = Unit::available(level, weights).pop().unwrap_or(Unit::Plain(level));
+        Self::by(best, outputs, [rows, columns], inputs, pitch, weights)
+    }
+
+    fn by(
+        unit: Unit,
+        outputs: usize,
+        [rows, columns]: [usize; 2],
+        inputs: usize,
+        pitch: usize,
+        weights: &[i8],
+    ) -> Self {
         assert!(pitch.is_multiple_of(TERMS) && pitch >= inputs, "pixels of whole groups");
         assert_eq!(weights.len(), outputs * inputs * rows * columns, "weights of another shape");
-        let unit = Unit::of(level);
         let groups = columns * pitch / TERMS;
         let mut all = Self { unit, outputs, weights: Vec::new(), rows, groups };
         all.weights = vec![0; all.padded() * rows * groups * TERMS];
@@ -92,6 +152,11 @@ impl Dots {
         all
     }
 
+    /// What is taken from each byte before its product with a weight.
+    pub fn offset(&self) -> u8 {
+        self.unit.offset()
+    }
+
     /// Bytes of the weights.
     pub fn bytes(&self) -> usize {
         self.weights.len()
@@ -107,7 +172,8 @@ impl Dots {
         VECTORS * LANES
     }
 
-    /// Sums every output of the pixels of `walk` into `sums`, `[pixel][output filled up]`.
+    /// Sums every output of the pixels of `walk`, [`Dots::offset`] taken from every byte, into `sums`,
+    /// `[pixel][output filled up]`.
     ///
     /// # Safety
     /// Every byte under a tap must be readable, and `sums` must have room and be the caller's alone.
@@ -164,7 +230,15 @@ impl Unit {
                     1
                 }
                 #[cfg(target_arch = "x86_64")]
-                Self::Vnni => vnni::run(tile, vectors, left),
+                Self::Avx2 => avx2::run(tile, vectors, left),
+                #[cfg(target_arch = "x86_64")]
+                Self::Vnni256 => vnni::run256(tile, vectors, left),
+                #[cfg(target_arch = "x86_64")]
+                Self::Vnni512 => vnni::run512(tile, vectors, left),
+                #[cfg(target_arch = "aarch64")]
+                Self::Neon => arm::run_neon(tile, vectors, left),
+                #[cfg(target_arch = "aarch64")]
+                Self::Dot => arm::run_dot(tile, vectors, left),
             }
         }
     }
@@ -200,69 +274,4 @@ unsafe fn plain_body<S: Simd>(t: &Tile, vectors: usize) {
 crate::by_level! {
     /// One pixel.
     fn plain = plain_body(t: &Tile, vectors: usize)
-}
-
-#[cfg(target_arch = "x86_64")]
-mod vnni {
-    use super::{LANES, TERMS, Tile};
-    use std::arch::x86_64::*;
-
-    /// # Safety
-    /// As [`super::Unit::tile`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-    #[allow(clippy::needless_range_loop, reason = "loops of known length are unrolled")]
-    unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
-        // SAFETY: the caller vouches for every byte under the taps, for the weights and for the sums.
-        unsafe {
-            let mut sums = [[_mm512_setzero_si512(); NV]; MR];
-            let mut w = t.weights;
-            for row in 0..t.rows {
-                let mut a = t.a.wrapping_add(row.wrapping_mul(t.tap));
-                for _ in 0..t.groups {
-                    let mut vectors = [_mm512_setzero_si512(); NV];
-                    for v in 0..NV {
-                        vectors[v] = _mm512_loadu_si512(w.add(v * LANES * TERMS).cast());
-                    }
-                    for i in 0..MR {
-                        let x = a.wrapping_add(i.wrapping_mul(t.pixel)).cast::<i32>().read_unaligned();
-                        let x = _mm512_set1_epi32(x);
-                        for v in 0..NV {
-                            sums[i][v] = _mm512_dpbusd_epi32(sums[i][v], x, vectors[v]);
-                        }
-                    }
-                    a = a.wrapping_add(TERMS);
-                    w = w.add(NV * LANES * TERMS);
-                }
-            }
-            for i in 0..MR {
-                for v in 0..NV {
-                    let to = t.sums.wrapping_add(i.wrapping_mul(t.padded)).add(v * LANES);
-                    _mm512_storeu_si512(to.cast(), sums[i][v]);
-                }
-            }
-        }
-    }
-
-    /// As many pixels as a tile has, and no more than `left`.
-    ///
-    /// # Safety
-    /// As [`super::Unit::tile`].
-    pub unsafe fn run(t: &Tile, vectors: usize, left: usize) -> usize {
-        macro_rules! sizes {
-            ($nv:literal: $($mr:literal)+) => {{
-                $(if left >= $mr {
-                    // SAFETY: the caller's promise, handed on.
-                    unsafe { tile::<$mr, $nv>(t) };
-                    return $mr;
-                })+
-                0
-            }};
-        }
-        match vectors {
-            4 => sizes!(4: 6 4 3 2 1),
-            3 => sizes!(3: 8 4 2 1),
-            2 => sizes!(2: 12 6 4 2 1),
-            _ => sizes!(1: 12 6 4 2 1),
-        }
-    }
 }
