@@ -1,12 +1,15 @@
 //! `limen-train calibrate`: score thresholds per false match rate, from people the network need not know.
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use limen_models::manifest::{Mirror, OperatingPoint};
 
+use crate::cmd::data::Without;
 use crate::cmd::eval::Common;
+use crate::dataset::exclude::Exclusions;
 use crate::dataset::split::held_out;
 use crate::dataset::{Identity, identities};
 use crate::evaluate::calibrate::Scores;
@@ -33,6 +36,17 @@ pub struct Calibrate {
     /// Seed of that run
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    without: Without,
+    /// Take those excluded too: the run has not seen them either
+    #[arg(long, requires = "held_out")]
+    with_excluded: bool,
+    /// Identities that do not count, as `--exclude` takes them: whom the door is not meant for
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    leave_out: Vec<String>,
+    /// Names that are one person, the names of each person on a line: their pictures are genuine pairs
+    #[arg(long, value_name = "FILE")]
+    one_person: Option<PathBuf>,
     /// False match rates
     #[arg(long, value_delimiter = ',', default_value = "1e-2,1e-3,1e-4,1e-5")]
     fmr: Vec<f64>,
@@ -104,9 +118,55 @@ pub fn run(args: &Calibrate) -> Result<()> {
 
 /// The identities to compare, in name order.
 fn people(args: &Calibrate) -> Result<Vec<Identity>> {
-    let all = identities(&args.images)?;
-    let Some(share) = args.held_out else { return Ok(all) };
-    let names: Vec<&str> = all.iter().map(|i| i.name.as_str()).collect();
-    let out = held_out(&names, share, args.seed)?;
-    Ok(all.into_iter().zip(out).filter_map(|(identity, out)| out.then_some(identity)).collect())
+    let excluded = args.without.exclusions()?;
+    let (others, mut all): (Vec<_>, Vec<_>) =
+        identities(&args.images)?.into_iter().partition(|i| excluded.contains(&i.name));
+    if let Some(share) = args.held_out {
+        let names: Vec<&str> = all.iter().map(|i| i.name.as_str()).collect();
+        let mut out = held_out(&names, share, args.seed)?.into_iter();
+        all.retain(|_| out.next() == Some(true));
+    }
+    if args.with_excluded {
+        all.extend(others);
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    let others = Exclusions::from_words(&args.leave_out)?;
+    all.retain(|i| !others.contains(&i.name));
+    if let Some(file) = &args.one_person {
+        let text = fs::read_to_string(file)
+            .with_context(|| format!("{}: the list of names cannot be read", file.display()))?;
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            merge(&mut all, line);
+        }
+    }
+    Ok(all)
+}
+
+/// Gives the pictures of all names on the line to the first of them.
+fn merge(people: &mut Vec<Identity>, line: &str) {
+    let names: Vec<&str> = line.split_whitespace().collect();
+    let (one, mut rest): (Vec<_>, Vec<_>) =
+        std::mem::take(people).into_iter().partition(|i| names.contains(&i.name.as_str()));
+    let mut one = one.into_iter();
+    if let Some(mut first) = one.next() {
+        first.images.extend(one.flat_map(|i| i.images));
+        let at = rest.partition_point(|i| i.name < first.name);
+        rest.insert(at, first);
+    }
+    *people = rest;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_person_give_their_pictures_to_the_first() {
+        let person = |name: &str| Identity { name: name.into(), images: vec![name.into()] };
+        let mut people: Vec<_> = ["a", "b", "c", "d"].map(person).into();
+        merge(&mut people, "d b  unknown");
+        merge(&mut people, "");
+        let got: Vec<_> = people.iter().map(|i| (i.name.as_str(), i.images.len())).collect();
+        assert_eq!(got, [("a", 1), ("b", 2), ("c", 1)]);
+    }
 }
