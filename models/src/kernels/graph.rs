@@ -83,6 +83,16 @@ struct Reader<'a> {
     inner: HashSet<OutletId>,
 }
 
+/// A product of an image with weights.
+struct Product {
+    /// The weights' axes: outputs first, then the terms in the order of the image.
+    order: Vec<usize>,
+    /// Whether each pixel is one, or the whole image.
+    by_pixel: bool,
+    /// What one is of the image, px.
+    window: [usize; 2],
+}
+
 /// A layer's bias, slope and residual, wherever it keeps them.
 struct Tail<'a> {
     bias: &'a mut Option<Vec<f32>>,
@@ -276,15 +286,42 @@ impl<'a> Reader<'a> {
         if konst.datum_type() != f32::datum_type() {
             return Ok(None);
         }
+        let Some(product) = self.product_of(node, op, before)? else { return Ok(None) };
+        if product.order.len() != konst.rank() {
+            return Ok(None);
+        }
+        let view = konst.to_plain_array_view::<f32>()?;
+        let weights: Vec<f32> = view.permuted_axes(product.order).iter().copied().collect();
+        let [height, width] = product.window;
+        if weights.len() != after.channels * before.channels * height * width {
+            return Ok(None);
+        }
+        Ok(Some(if product.by_pixel {
+            let (kernel, stride, pad) = (product.window, [1, 1], [0, 0]);
+            let (activation, residual) = (Activation::default(), None);
+            let layer = Convolution { from, to, weights, kernel, stride, pad, activation, residual };
+            Layer::Convolution(layer)
+        } else {
+            Layer::Dense(Dense { from, to, weights, activation: Activation::default() })
+        }))
+    }
+
+    /// What a product of an image, as the node sees it, with its second input goes over; `None` for another kind.
+    fn product_of(&self, node: &TypedNode, op: &EinSum, before: Plane) -> TractResult<Option<Product>> {
         let rank = self.model.outlet_fact(node.inputs[0])?.rank();
         let out_rank = self.model.outlet_fact(node.id.into())?.rank();
         let axis = |slot: InOut, at: usize| op.axes.axis((slot, at)).ok();
         // Where an axis of the input stands in the weights, and in the output; once in each at most.
         let weight_at = |a: &Axis| (a.inputs[1].len() == 1).then(|| a.inputs[1][0]);
         let Some(own) = axis(InOut::Out(0), 1) else { return Ok(None) };
-        let batch_stays = axis(InOut::In(0), 0)
-            .is_some_and(|a| a.inputs[0][..] == [0] && a.inputs[1].is_empty() && a.outputs[0][..] == [0]);
-        if !batch_stays || !own.inputs[0].is_empty() || weight_at(own).is_none() {
+        let Some(output) = weight_at(own).filter(|_| own.inputs[0].is_empty()) else { return Ok(None) };
+        let kept = |at: usize| {
+            axis(InOut::In(0), at).is_some_and(|a| {
+                a.inputs[0][..] == [at] && a.inputs[1].is_empty() && a.outputs[0][..] == [at]
+            })
+        };
+        let by_pixel = rank == 4 && out_rank == 4 && kept(2) && kept(3);
+        if !kept(0) || (!by_pixel && out_rank != 2) {
             return Ok(None);
         }
         let summed = |at: usize| {
@@ -292,44 +329,22 @@ impl<'a> Reader<'a> {
                 .filter(|a| a.inputs[0][..] == [at] && a.outputs[0].is_empty())
                 .and_then(weight_at)
         };
-        let kept = |at: usize| {
-            axis(InOut::In(0), at).is_some_and(|a| {
-                a.inputs[0][..] == [at] && a.inputs[1].is_empty() && a.outputs[0][..] == [at]
-            })
-        };
-        let pixels = rank == 4 && out_rank == 4 && kept(2) && kept(3);
-        let axes = if pixels { 1..2 } else { 1..rank };
-        let mut order: Vec<usize> = own.inputs[1].to_vec();
         // tract leaves out of the weights what has one row or column only.
         let single = |at: usize| {
             let one = [1, before.channels, before.height, before.width].get(at) == Some(&1);
             let a = axis(InOut::In(0), at);
             one && a.is_some_and(|a| a.inputs[1].is_empty() && a.outputs[0].is_empty())
         };
-        for at in axes {
+        let mut order = vec![output];
+        for at in if by_pixel { 1..2 } else { 1..rank } {
             match summed(at) {
                 Some(at) => order.push(at),
                 None if single(at) => {}
                 None => return Ok(None),
             }
         }
-        if order.len() != konst.rank() || (!pixels && out_rank != 2) {
-            return Ok(None);
-        }
-        let view = konst.to_plain_array_view::<f32>()?;
-        let weights: Vec<f32> = view.permuted_axes(order).iter().copied().collect();
-        let terms = if pixels { 1 } else { before.height * before.width } * before.channels;
-        if weights.len() != after.channels * terms {
-            return Ok(None);
-        }
-        Ok(Some(if pixels {
-            let (kernel, stride, pad) = ([1, 1], [1, 1], [0, 0]);
-            let (activation, residual) = (Activation::default(), None);
-            let layer = Convolution { from, to, weights, kernel, stride, pad, activation, residual };
-            Layer::Convolution(layer)
-        } else {
-            Layer::Dense(Dense { from, to, weights, activation: Activation::default() })
-        }))
+        let window = if by_pixel { [1, 1] } else { [before.height, before.width] };
+        Ok(Some(Product { order, by_pixel, window }))
     }
 
     /// Makes the node, a bias, a PReLU or a sum with another value, a part of the layer before it.

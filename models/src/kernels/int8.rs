@@ -4,21 +4,34 @@
 //! bits: times the channel's factor, rounded to the layer's own int8 output; that as f32; a bias; PReLU; the residual;
 //! times 1 / scale of the next layer's input, rounded to int8.
 
-pub mod dot;
+mod by_channel;
+mod dot;
 
 use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
 use super::program::{Image, Kind, Map, Need, Step, Value};
 use super::quantise::Steps;
 use super::simd::{Level, Simd, by_level};
+use by_channel::ByChannel;
 use dot::{Dots, Walk};
+
+/// What a sum goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// All channels of a window: weights `[outputs, inputs, height, width]`.
+    All,
+    /// The output's own channel of a window: weights `[channels, height, width]`.
+    Own,
+}
 
 /// A layer of u8 by int8.
 #[derive(Debug)]
 pub struct Int8 {
     /// What it reads, u8.
     pub from: Value,
-    /// `[outputs, inputs, height, width]`.
+    /// What a sum goes over.
+    pub over: Over,
+    /// As that says.
     pub weights: Vec<i8>,
     /// Height and width of the kernel, px; that of the image for a fully connected layer.
     pub kernel: [usize; 2],
@@ -53,8 +66,11 @@ impl Int8 {
     pub fn reads(&self, images: &[Image]) -> Vec<(Value, Need)> {
         let after = images[self.to.0].plane;
         let need = Need::of_window(self.kernel, self.stride, self.pad, after);
-        // Sums are made four terms at a time.
-        let need = Need { multiple: 4, ..need };
+        let multiple = match self.over {
+            Over::All => dot::TERMS,
+            Over::Own => by_channel::LANES,
+        };
+        let need = Need { multiple, ..need };
         std::iter::once((self.from, need)).chain(self.residual.map(|v| (v, Need::default()))).collect()
     }
 
@@ -73,7 +89,7 @@ impl Int8 {
         // What an image of f32 would carry does not matter: `start_byte` refuses it.
         let zero = if let Kind::U8 { zero } = from.kind { zero } else { 0 };
         let [kh, kw] = self.kernel;
-        let each = before.channels * kh * kw;
+        let each = kh * kw * if self.over == Over::All { before.channels } else { 1 };
         let by_channel = |v: &Option<Vec<f32>>| v.as_ref().map_or(after.channels, Vec::len);
         let all = [self.bias.len(), self.factors.len(), by_channel(&self.shift), by_channel(&self.slope)];
         assert_eq!(self.weights.len(), after.channels * each, "weights of another shape");
@@ -81,19 +97,37 @@ impl Int8 {
         let residual = self.residual.map(|v| maps[v.0]);
         let written = self.writes().into_iter().map(|v| maps[v.0]).chain(residual);
         assert!(written.into_iter().all(|m| m.frame.plane == after), "an image of another size");
-        let dots =
-            Dots::new(level, after.channels, self.kernel, before.channels, from.frame.pitch, &self.weights);
+        let sums = match self.over {
+            Over::All => Sums::Dots(Dots::new(
+                level,
+                after.channels,
+                self.kernel,
+                before.channels,
+                from.frame.pitch,
+                &self.weights,
+            )),
+            Over::Own => {
+                assert_eq!(before.channels, after.channels, "as many channels as before");
+                Sums::ByChannel(ByChannel::new(
+                    level,
+                    after.channels,
+                    self.kernel,
+                    from.frame.pitch,
+                    &self.weights,
+                ))
+            }
+        };
         // Every term carries the zero point of the image, less what is taken from every byte: that part of the sum is
         // known beforehand.
-        let zero = i32::from(zero) - i32::from(dots.offset());
-        let sum = |row: &[i8]| row.iter().fold(0i32, |all, w| all.wrapping_add(i32::from(*w)));
+        let zero = i32::from(zero) - i32::from(sums.offset());
+        let of = |row: &[i8]| row.iter().fold(0i32, |all, w| all.wrapping_add(i32::from(*w)));
         let bias = self.bias.iter().zip(self.weights.chunks_exact(each));
-        let mut bias: Vec<i32> = bias.map(|(b, row)| b.wrapping_sub(zero.wrapping_mul(sum(row)))).collect();
+        let mut bias: Vec<i32> = bias.map(|(b, row)| b.wrapping_sub(zero.wrapping_mul(of(row)))).collect();
         let origin = from.start_byte() + from.frame.first_tap(self.pad);
         let map = |v: Value| wanted[v.0].then(|| maps[v.0]);
-        bias.resize(dots.padded(), 0);
+        bias.resize(sums.padded(), 0);
         let filled = |mut v: Vec<f32>| {
-            v.resize(dots.padded(), 0.0);
+            v.resize(sums.padded(), 0.0);
             v
         };
         let tail = Tail {
@@ -112,13 +146,57 @@ impl Int8 {
             origin,
             stride: self.stride,
             after,
-            dots,
+            sums,
             tail,
             residual,
             own: map(self.own),
             to: map(self.to),
             next: self.next.and_then(|n| map(n.0)),
         })
+    }
+}
+
+/// The products of bytes and weights.
+#[derive(Debug)]
+enum Sums {
+    Dots(Dots),
+    ByChannel(ByChannel),
+}
+
+impl Sums {
+    /// What is taken from each byte before its product.
+    fn offset(&self) -> u8 {
+        match self {
+            Self::Dots(dots) => dots.offset(),
+            Self::ByChannel(_) => 0,
+        }
+    }
+
+    /// Sums of a pixel.
+    fn padded(&self) -> usize {
+        match self {
+            Self::Dots(dots) => dots.padded(),
+            Self::ByChannel(own) => own.padded(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Dots(dots) => dots.bytes(),
+            Self::ByChannel(own) => own.bytes(),
+        }
+    }
+
+    /// # Safety
+    /// As [`Dots::run`].
+    unsafe fn run(&self, walk: &Walk, sums: *mut i32) {
+        // SAFETY: the caller's promise, handed on.
+        unsafe {
+            match self {
+                Self::Dots(dots) => dots.run(walk, sums),
+                Self::ByChannel(own) => own.run(walk, sums),
+            }
+        }
     }
 }
 
@@ -143,7 +221,7 @@ struct Connected {
     origin: usize,
     stride: [usize; 2],
     after: Plane,
-    dots: Dots,
+    sums: Sums,
     tail: Tail,
     residual: Option<Map>,
     own: Option<Map>,
@@ -157,23 +235,23 @@ const SUMS: usize = 12 << 10;
 impl Connected {
     /// Pixels of a row that are worked on at once.
     fn pixels(&self) -> usize {
-        (SUMS / self.dots.padded()).clamp(6, self.after.width.max(6)).min(self.after.width)
+        (SUMS / self.sums.padded()).clamp(6, self.after.width.max(6)).min(self.after.width)
     }
 }
 
 impl Step for Connected {
     fn weights(&self) -> usize {
-        self.dots.bytes()
+        self.sums.bytes()
     }
 
     fn scratch(&self) -> usize {
-        self.pixels() * self.dots.padded()
+        self.pixels() * self.sums.padded()
     }
 
     fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
         let maps = maps.as_mut_ptr();
         let bytes = maps.cast::<u8>();
-        let (padded, channels) = (self.dots.padded(), self.after.channels);
+        let (padded, channels) = (self.sums.padded(), self.after.channels);
         let sums = scratch.as_mut_ptr().cast::<i32>();
         for y in 0..self.after.height {
             for first in (0..self.after.width).step_by(self.pixels()) {
@@ -210,7 +288,7 @@ impl Step for Connected {
                 // pixels; the images written, read and added lie apart in the maps, as laid out, and are no other
                 // thread's.
                 unsafe {
-                    self.dots.run(&walk, sums);
+                    self.sums.run(&walk, sums);
                     finish(self.level, &row, &self.tail);
                 }
             }

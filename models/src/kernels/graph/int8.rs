@@ -7,11 +7,10 @@ use tract_onnx::tract_core::ops::cnn::conv::KernelFormat;
 use tract_onnx::tract_core::ops::einsum::EinSum;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::quant::{DequantizeLinearF32, QuantizeLinearI8};
-use tract_onnx::tract_hir::internal::*;
 
 use super::{Reader, Window};
 use crate::kernels::frame::Plane;
-use crate::kernels::int8::Int8;
+use crate::kernels::int8::{Int8, Over};
 use crate::kernels::program::{Image, Kind, Layer, Value};
 use crate::kernels::quantise::{Quantise, Steps};
 
@@ -38,16 +37,22 @@ impl Reader<'_> {
             return Ok(None);
         }
         if let Some(op) = node.op_as::<Conv>() {
-            let fits = op.group == 1 && op.q_params.is_some() && op.kernel_fmt == KernelFormat::OIHW;
+            let fits = op.q_params.is_some() && op.kernel_fmt == KernelFormat::OIHW;
             let Some(window) = Window::of(&op.pool_spec).filter(|w| fits && w.pad.iter().all(|p| *p <= 1))
             else {
                 return Ok(None);
             };
             let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
-            if self.plane(node.inputs[0])? != Some(self.images[from.0].plane) {
+            let before = self.images[from.0].plane;
+            if self.plane(node.inputs[0])? != Some(before) {
                 return Ok(None);
             }
-            return self.layer_of_int8(node, &window, None, plane);
+            let over = match op.group {
+                1 => Over::All,
+                n if n == before.channels && n == plane.channels => Over::Own,
+                _ => return Ok(None),
+            };
+            return self.layer_of_int8(node, &window, over, None, plane);
         }
         if let Some(op) = node.op_as::<EinSum>() {
             return self.product_of_int8(node, op, plane);
@@ -108,38 +113,25 @@ impl Reader<'_> {
         Ok(Some(to))
     }
 
-    /// A fully connected layer: `[n, k]` times `[k, outputs]`.
+    /// A product of each pixel or of the whole image.
     fn product_of_int8(&mut self, node: &TypedNode, op: &EinSum, plane: Plane) -> TractResult<Option<Value>> {
         let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
-        let axis = |slot: InOut, at: usize| op.axes.axis((slot, at)).ok();
-        let (Some(batch), Some(term), Some(own)) =
-            (axis(InOut::In(0), 0), axis(InOut::In(0), 1), axis(InOut::Out(0), 1))
-        else {
+        let before = self.images[from.0].plane;
+        let Some(product) = self.product_of(node, op, before)?.filter(|_| op.q_params.is_some()) else {
             return Ok(None);
         };
-        let ranks = [op.axes.rank(InOut::In(0)), op.axes.rank(InOut::In(1)), op.axes.rank(InOut::Out(0))];
-        let fits = ranks == [2, 2, 2]
-            && op.q_params.is_some()
-            && batch.inputs[1].is_empty()
-            && batch.outputs[0][..] == [0]
-            && term.outputs[0].is_empty()
-            && term.inputs[1].len() == 1
-            && own.inputs[1].len() == 1;
-        if !fits {
-            return Ok(None);
-        }
-        let Plane { height, width, .. } = self.images[from.0].plane;
-        let window = Window { kernel: [height, width], stride: [1, 1], pad: [0, 0] };
-        let order = [own.inputs[1][0], term.inputs[1][0]];
-        self.layer_of_int8(node, &window, Some(order), plane)
+        let window = Window { kernel: product.window, stride: [1, 1], pad: [0, 0] };
+        self.layer_of_int8(node, &window, Over::All, Some(product.order), plane)
     }
 
-    /// A layer with tract's nine inputs; `order` are the weights' axes, outputs first, where they are two.
+    /// A layer with tract's nine inputs; `order` are the weights' axes, outputs first, where they are none of a
+    /// convolution.
     fn layer_of_int8(
         &mut self,
         node: &TypedNode,
         window: &Window,
-        order: Option<[usize; 2]>,
+        over: Over,
+        order: Option<Vec<usize>>,
         plane: Plane,
     ) -> TractResult<Option<Value>> {
         let Some(&from) = self.known.get(&node.inputs[0]) else { return Ok(None) };
@@ -161,7 +153,8 @@ impl Reader<'_> {
         let k_scale = if k_scale.len() == 1 { vec![k_scale[0]; outputs] } else { k_scale };
         let Some(bias) = self.whole_numbers(node.inputs[2])? else { return Ok(None) };
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
-        let terms = before.plane.channels * window.kernel[0] * window.kernel[1];
+        let channels = if over == Over::All { before.plane.channels } else { 1 };
+        let terms = channels * window.kernel[0] * window.kernel[1];
         let (Ok(x_zero), Ok(y_zero)) = (i8::try_from(x_zero), i8::try_from(y_zero)) else { return Ok(None) };
         let fits = before.kind == Kind::U8 { zero: (i16::from(x_zero) + 128) as u8 }
             && weights_zero
@@ -175,6 +168,7 @@ impl Reader<'_> {
         let to = self.value(Image::f32(plane));
         self.layers.push(Layer::Int8(Int8 {
             from,
+            over,
             weights,
             kernel: window.kernel,
             stride: window.stride,
@@ -194,17 +188,18 @@ impl Reader<'_> {
         Ok(Some(own))
     }
 
-    fn weights(&self, outlet: OutletId, order: Option<[usize; 2]>) -> TractResult<Option<Vec<i8>>> {
+    fn weights(&self, outlet: OutletId, order: Option<Vec<usize>>) -> TractResult<Option<Vec<i8>>> {
         let Some(konst) = &self.model.outlet_fact(outlet)?.konst else { return Ok(None) };
         if konst.datum_type().unquantized() != i8::datum_type() {
             return Ok(None);
         }
         let konst = konst.cast_to::<i8>()?;
         let view = konst.to_plain_array_view::<i8>()?;
-        Ok(Some(match order {
-            Some(order) => view.permuted_axes(order.to_vec()).iter().copied().collect(),
-            None => view.iter().copied().collect(),
-        }))
+        Ok(match order {
+            Some(order) if order.len() != view.ndim() => None,
+            Some(order) => Some(view.permuted_axes(order).iter().copied().collect()),
+            None => Some(view.iter().copied().collect()),
+        })
     }
 
     /// The numbers of a constant that are whole.

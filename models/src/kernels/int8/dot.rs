@@ -73,8 +73,8 @@ impl Unit {
 
 /// Outputs of one vector.
 const LANES: usize = 16;
-/// Terms that one step sums.
-const TERMS: usize = 4;
+/// Terms that one step sums; pixels are a multiple of it apart.
+pub const TERMS: usize = 4;
 /// Vectors of outputs of a tile.
 const VECTORS: usize = 4;
 
