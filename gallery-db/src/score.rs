@@ -166,6 +166,30 @@ pub fn unit(v: &mut [f32]) -> Result<(), VectorError> {
     Ok(())
 }
 
+/// Norm of `v`, 0 or more; not finite exactly where a value is not. Faster than the sum in [`unit`], whose order is
+/// part of what the files of galleries and models hold; equal to it within 1e-12 of itself.
+pub(crate) fn norm(v: &[f32]) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0f64; LANES];
+    let (whole, rest) = v.as_chunks::<LANES>();
+    for chunk in whole {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(*x) * f64::from(*x);
+        }
+    }
+    // f32 squares summed in f64 neither overflow nor vanish.
+    (sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>()).sqrt()
+}
+
+/// Checks that `v` has a finite direction, as [`unit`] does; gives its norm.
+pub(crate) fn check_direction(v: &[f32]) -> Result<f64, VectorError> {
+    match norm(v) {
+        0.0 => Err(VectorError::Zero),
+        norm if norm.is_finite() => Ok(norm),
+        _ => Err(VectorError::NotFinite { at: v.iter().take_while(|x| x.is_finite()).count() }),
+    }
+}
+
 /// Checks that `length` is one an embedding can have.
 pub(crate) fn check_length(length: usize) -> Result<(), VectorError> {
     if (MIN_LENGTH..=MAX_LENGTH).contains(&length) {
@@ -242,6 +266,20 @@ mod tests {
         let mut bad = [1.0, f32::NAN];
         assert_eq!(unit(&mut bad), Err(VectorError::NotFinite { at: 1 }));
         assert_eq!(bad[0], 1.0);
+    }
+
+    #[test]
+    fn a_direction_or_why_not() {
+        // Eleven values, more than the lanes: 3 at 0, 4 at 10.
+        let mut v = [0.0; 11];
+        (v[0], v[10]) = (3.0, 4.0);
+        assert_eq!((norm(&v), check_direction(&v)), (5.0, Ok(5.0)));
+        assert_eq!(check_direction(&[f32::MAX; 4]), Ok(2.0 * f64::from(f32::MAX)));
+        assert_eq!(check_direction(&[-0.0; 9]), Err(VectorError::Zero));
+        for bad in [f32::NAN, f32::NEG_INFINITY] {
+            v[10] = bad;
+            assert_eq!(check_direction(&v), Err(VectorError::NotFinite { at: 10 }));
+        }
     }
 
     proptest! {

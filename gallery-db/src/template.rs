@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fault, GalleryError};
-use crate::score::{VectorError, check_length, unit};
+use crate::score::{VectorError, check_length, norm, unit};
 use crate::subject::SubjectId;
 use crate::time::{from_ms, to_ms};
 
@@ -170,30 +170,46 @@ impl TemplateVector {
 
     /// The inverse of [`Self::to_bytes`], bit for bit; says what is wrong with bytes that it never wrote.
     pub(crate) fn from_bytes(encoding: Encoding, bytes: &[u8]) -> Result<Self, String> {
-        let stored = match encoding {
-            Encoding::F32 => {
-                let (values, rest) = bytes.as_chunks::<4>();
-                if !rest.is_empty() {
-                    return Err(format!("{} bytes are no whole number of f32", bytes.len()));
-                }
-                Stored::F32(values.iter().map(|b| f32::from_le_bytes(*b)).collect())
-            }
+        let mut decoded = Vec::new();
+        let scale = decode(encoding, bytes, &mut decoded)?;
+        Ok(Self(match encoding {
+            Encoding::F32 => Stored::F32(decoded),
             Encoding::Int8 => {
-                let Some((scale, values)) = bytes.split_first_chunk::<4>() else {
-                    return Err(format!("{} bytes are too few for a scale", bytes.len()));
-                };
-                let values = values.iter().map(|b| b.cast_signed()).collect();
-                Stored::Int8 { scale: f32::from_le_bytes(*scale), values }
+                let values = bytes.iter().skip(size_of::<f32>()).map(|b| b.cast_signed()).collect();
+                Stored::Int8 { scale, values }
             }
-        };
-        let vector = Self(stored);
-        check_length(vector.length()).map_err(|e| e.to_string())?;
-        let norm = vector.decode().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        // Rounding to int8 moves each value by at most 1/254 of the largest, so the norm of 4096 values by at most
-        // sqrt(4095) / 254 < 0.252 times the largest, which is then well below 1; damage moves it anywhere.
-        let tolerance = if encoding == Encoding::F32 { 1e-4 } else { 0.25 };
-        if (norm - 1.0).abs() < tolerance { Ok(vector) } else { Err(format!("its length is {norm}, not 1")) }
+        }))
     }
+}
+
+/// Writes to `out` what [`TemplateVector::decode`] gives for these bytes, and returns the scale (1 where there is
+/// none); says what is wrong with bytes that were never written.
+fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) -> Result<f32, String> {
+    out.clear();
+    let scale = match encoding {
+        Encoding::F32 => {
+            let (values, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(format!("{} bytes are no whole number of f32", bytes.len()));
+            }
+            out.extend(values.iter().map(|b| f32::from_le_bytes(*b)));
+            1.0
+        }
+        Encoding::Int8 => {
+            let Some((scale, values)) = bytes.split_first_chunk::<4>() else {
+                return Err(format!("{} bytes are too few for a scale", bytes.len()));
+            };
+            let scale = f32::from_le_bytes(*scale);
+            out.extend(values.iter().map(|b| f32::from(b.cast_signed()) * scale));
+            scale
+        }
+    };
+    check_length(out.len()).map_err(|e| e.to_string())?;
+    // Rounding to int8 moves each value by at most 1/254 of the largest, so the norm of 4096 values by at most
+    // sqrt(4095) / 254 < 0.252 times the largest, which is then well below 1; damage moves it anywhere.
+    let tolerance = if encoding == Encoding::F32 { 1e-4 } else { 0.25 };
+    let norm = norm(out);
+    if (norm - 1.0).abs() < tolerance { Ok(scale) } else { Err(format!("its length is {norm}, not 1")) }
 }
 
 impl fmt::Debug for TemplateVector {
@@ -244,15 +260,26 @@ pub(crate) fn check_sample(quality: f32, source: &str) -> Result<(), GalleryErro
 
 const SELECT: &str = "SELECT id, subject, model, encoding, vector, quality, source, created FROM template";
 
-fn read(row: &Row<'_>) -> Result<Template, Fault> {
-    let id = TemplateId(row.get(0)?);
-    let damaged = |why: String| Fault::Damaged(format!("template {id}: {why}"));
-    let encoding = match row.get_ref(3)?.as_str().unwrap_or_default() {
+/// The columns `encoding` (at `column`) and `vector` (the next one).
+fn vector<'a>(row: &'a Row<'_>, column: usize) -> Result<(Encoding, &'a [u8]), String> {
+    let text = row.get_ref(column).map_err(|e| e.to_string())?;
+    let encoding = match text.as_str().unwrap_or_default() {
         "f32" => Encoding::F32,
         "i8" => Encoding::Int8,
-        other => return Err(damaged(format!("unknown encoding {other:?}"))),
+        other => return Err(format!("unknown encoding {other:?}")),
     };
-    let bytes = row.get_ref(4)?.as_blob().map_err(|e| damaged(e.to_string()))?;
+    let blob = row.get_ref(column + 1).map_err(|e| e.to_string())?;
+    Ok((encoding, blob.as_blob().map_err(|e| e.to_string())?))
+}
+
+fn damaged(id: TemplateId, why: impl fmt::Display) -> Fault {
+    Fault::Damaged(format!("template {id}: {why}"))
+}
+
+fn read(row: &Row<'_>) -> Result<Template, Fault> {
+    let id = TemplateId(row.get(0)?);
+    let damaged = |why: String| damaged(id, why);
+    let (encoding, bytes) = vector(row, 3).map_err(damaged)?;
     Ok(Template {
         id,
         subject: SubjectId::from_bytes(row.get(1)?),
@@ -266,31 +293,47 @@ fn read(row: &Row<'_>) -> Result<Template, Fault> {
 
 /// Which templates.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Which<'a> {
+pub(crate) enum Which {
     All,
     Of(SubjectId),
-    Model(&'a ModelId),
 }
 
 /// The templates in the order of their numbers, handed to `each` one by one.
 pub(crate) fn for_each(
     db: &Connection,
-    which: Which<'_>,
+    which: Which,
     mut each: impl FnMut(Template) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let clause = match which {
         Which::All => "",
         Which::Of(_) => "WHERE subject = ?1",
-        Which::Model(_) => "WHERE model = ?1",
     };
     let mut query = db.prepare_cached(&format!("{SELECT} {clause} ORDER BY id"))?;
     let mut rows = match which {
         Which::All => query.query([])?,
         Which::Of(id) => query.query([id.as_bytes()])?,
-        Which::Model(model) => query.query([model.as_str()])?,
     };
     while let Some(row) = rows.next()? {
         each(read(row)?)?;
+    }
+    Ok(())
+}
+
+/// The vectors of `model` in the order of their numbers, decoded, handed to `each` one by one.
+pub(crate) fn for_each_vector(
+    db: &Connection,
+    model: &ModelId,
+    mut each: impl FnMut(TemplateId, SubjectId, &[f32]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut query =
+        db.prepare_cached("SELECT id, subject, encoding, vector FROM template WHERE model = ?1 ORDER BY id")?;
+    let mut rows = query.query([model.as_str()])?;
+    let mut values = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = TemplateId(row.get(0)?);
+        let (encoding, bytes) = vector(row, 2).map_err(|why| damaged(id, why))?;
+        decode(encoding, bytes, &mut values).map_err(|why| damaged(id, why))?;
+        each(id, SubjectId::from_bytes(row.get(1)?), &values)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::error::Fault;
 use crate::search::Index;
 use crate::subject::SubjectId;
-use crate::template::{self, ModelId, TemplateId, Which};
+use crate::template::{self, ModelId, TemplateId};
 
 /// A template as the index takes it.
 pub(crate) type Row = (TemplateId, Vec<f32>);
@@ -101,14 +101,13 @@ fn data_version(db: &Connection) -> Result<i64, Fault> {
 /// One statement, so one state of the file.
 fn load(db: &Connection, model: &ModelId) -> Result<Option<Index>, Fault> {
     let mut index: Option<Index> = None;
-    template::for_each(db, Which::Model(model), |t| {
-        let vector = t.vector.decode();
-        let damaged = |e| Fault::Damaged(format!("template {}: {e}", t.id));
+    template::for_each_vector(db, model, |id, subject, vector| {
+        let damaged = |e| Fault::Damaged(format!("template {id}: {e}"));
         let index = match &mut index {
             Some(index) => index,
             none => none.insert(Index::new(vector.len()).map_err(damaged)?),
         };
-        index.insert(t.subject, t.id, &vector).map_err(damaged)
+        index.insert(subject, id, vector).map_err(damaged)
     })?;
     Ok(index)
 }

@@ -1,191 +1,195 @@
-//! Dot products of one probe with every row of a matrix, with the widest vector unit that this processor has.
-#![allow(unsafe_code)]
+//! Integer products of one coded probe with many coded rows, with the widest vector unit that this processor has.
 
-/// Rows and probe are padded with zeros to a multiple of this, so that no kernel has a rest to care for: four
-/// registers of eight f32 (AVX2), or eight of four (NEON).
-pub(super) const BLOCK: usize = 32;
+#[cfg(target_arch = "aarch64")]
+mod arm;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-/// A way to compute the products. All give the same within 1e-5 on unit vectors; which one is chosen never changes a
-/// result, because the best rows are scored again by [`crate::score::cosine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kernel {
-    /// Plain Rust: any processor.
+use std::fmt;
+
+/// Bytes of one block of a row: a register of AVX-512, two of AVX2, four of NEON. Rows and probe are padded to whole
+/// blocks with zeros, so that no kernel has a rest to care for.
+pub(super) const BLOCK: usize = 64;
+
+/// Codes of one block, each -127 to 127: -128 has no opposite, which AVX2's way needs.
+pub(super) type Block = [i8; BLOCK];
+
+/// Rows that the vector kernels take at a time: each load of the probe serves four, and sixteen registers hold it all.
+const GROUP: usize = 4;
+
+/// A way to compute the products. All give the same numbers to the bit, so which one is chosen is a matter of time
+/// only. Made by [`Kernel::available`] alone, so that one which this processor cannot run does not exist.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Kernel(Way);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
     Portable,
-    /// 256-bit registers and fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// 128-bit registers, part of every aarch64 processor that runs Linux.
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
     #[cfg(target_arch = "aarch64")]
     Neon,
+    #[cfg(target_arch = "aarch64")]
+    DotProduct,
 }
 
 impl Kernel {
-    /// The kernels that this processor can run, the best last.
-    pub(super) fn available() -> Vec<Self> {
-        let mut all = vec![Self::Portable];
+    /// The kernels that this processor can run, the fastest last.
+    pub fn available() -> Vec<Self> {
+        let mut all = vec![Self(Way::Portable)];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            all.push(Self::Avx2);
+        if is_x86_feature_detected!("avx2") {
+            all.push(Self(Way::Avx2));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512vnni")
+        {
+            all.push(Self(Way::Vnni));
         }
         #[cfg(target_arch = "aarch64")]
         if std::arch::is_aarch64_feature_detected!("neon") {
-            all.push(Self::Neon);
+            all.push(Self(Way::Neon));
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                all.push(Self(Way::DotProduct));
+            }
         }
         all
     }
 
-    /// The best kernel of this processor.
-    pub(super) fn best() -> Self {
-        Self::available().pop().unwrap_or(Self::Portable)
+    /// The fastest kernel of this processor.
+    pub fn best() -> Self {
+        Self::available().pop().unwrap_or(Self(Way::Portable))
     }
 
-    /// Writes to `out` the dot product of `probe` ([stride]) with each row of `rows` ([n, stride]).
-    /// `probe.len()` is a multiple of [`BLOCK`] and not 0; `rows.len()` is a multiple of `probe.len()`.
-    pub(super) fn scan(self, rows: &[f32], probe: &[f32], out: &mut Vec<f32>) {
+    /// Writes to `out` the product of `probe` ([blocks], not empty) with each row of `rows` ([n, blocks]).
+    #[allow(unsafe_code)]
+    pub(super) fn scan(self, rows: &[Block], probe: &[Block], out: &mut Vec<i32>) {
         out.clear();
-        if probe.is_empty() {
-            return;
-        }
-        match self {
-            Self::Portable => out.extend(rows.chunks_exact(probe.len()).map(|row| portable(row, probe))),
+        match self.0 {
+            Way::Portable => out.extend(rows.chunks_exact(probe.len()).map(|row| portable(row, probe))),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` hands this variant out only where the processor has AVX2 and FMA.
-            Self::Avx2 => unsafe { x86::scan(rows, probe, out) },
+            // SAFETY: `available` hands this kernel out only where the processor has AVX2.
+            Way::Avx2 => unsafe { x86::avx2(rows, probe, out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `available` hands this kernel out only where the processor has AVX2, AVX-512 F and VNNI.
+            Way::Vnni => unsafe { x86::vnni(rows, probe, out) },
             #[cfg(target_arch = "aarch64")]
-            // SAFETY: `available` hands this variant out only where the processor has NEON.
-            Self::Neon => unsafe { arm::scan(rows, probe, out) },
+            // SAFETY: `available` hands this kernel out only where the processor has NEON.
+            Way::Neon => unsafe { arm::neon(rows, probe, out) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: `available` hands this kernel out only where the processor has NEON and the dot product.
+            Way::DotProduct => unsafe { arm::dot_product(rows, probe, out) },
         }
     }
 }
 
-/// The same sum in plain Rust: [`BLOCK`] running sums, which the compiler maps onto what the target has.
-fn portable(row: &[f32], probe: &[f32]) -> f32 {
-    let mut sums = [0f32; BLOCK];
-    for (x, y) in row.as_chunks::<BLOCK>().0.iter().zip(probe.as_chunks::<BLOCK>().0) {
-        for i in 0..BLOCK {
-            sums[i] += x[i] * y[i];
-        }
-    }
-    sums.iter().sum()
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    //! AVX2 with fused multiply-add.
-    use std::arch::x86_64::*;
-
-    use super::BLOCK;
-
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn scan(rows: &[f32], probe: &[f32], out: &mut Vec<f32>) {
-        out.extend(rows.chunks_exact(probe.len()).map(|row| dot(row, probe)));
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    fn dot(row: &[f32], probe: &[f32]) -> f32 {
-        let mut sums = [_mm256_setzero_ps(); 4];
-        for (x, y) in row.as_chunks::<BLOCK>().0.iter().zip(probe.as_chunks::<BLOCK>().0) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: x and y are arrays of 32 f32 and i < 4, so 8 values from 8 * i lie inside; the load needs
-                // no alignment.
-                let (a, b) = unsafe {
-                    (_mm256_loadu_ps(x.as_ptr().add(8 * i)), _mm256_loadu_ps(y.as_ptr().add(8 * i)))
-                };
-                *sum = _mm256_fmadd_ps(a, b, *sum);
-            }
-        }
-        let four = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
-        let mut lanes = [0f32; 8];
-        // SAFETY: `lanes` holds the 8 values that are stored; the store needs no alignment.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), four) };
-        lanes.iter().sum()
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self.0 {
+            Way::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Way::Vnni => "AVX-512 VNNI",
+            #[cfg(target_arch = "aarch64")]
+            Way::Neon => "NEON",
+            #[cfg(target_arch = "aarch64")]
+            Way::DotProduct => "dot product",
+        })
     }
 }
 
-#[cfg(target_arch = "aarch64")]
-mod arm {
-    //! NEON with fused multiply-add.
-    use std::arch::aarch64::*;
-
-    use super::BLOCK;
-
-    #[target_feature(enable = "neon")]
-    pub(super) fn scan(rows: &[f32], probe: &[f32], out: &mut Vec<f32>) {
-        out.extend(rows.chunks_exact(probe.len()).map(|row| dot(row, probe)));
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
+}
 
-    #[target_feature(enable = "neon")]
-    fn dot(row: &[f32], probe: &[f32]) -> f32 {
-        let mut sums = [vdupq_n_f32(0.0); 8];
-        for (x, y) in row.as_chunks::<BLOCK>().0.iter().zip(probe.as_chunks::<BLOCK>().0) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: x and y are arrays of 32 f32 and i < 8, so 4 values from 4 * i lie inside; the load needs
-                // no alignment beyond that of f32.
-                let (a, b) = unsafe { (vld1q_f32(x.as_ptr().add(4 * i)), vld1q_f32(y.as_ptr().add(4 * i))) };
-                *sum = vfmaq_f32(*sum, a, b);
-            }
-        }
-        sums.iter().map(|s| vaddvq_f32(*s)).sum()
-    }
+/// Splits [n, blocks] into whole groups and the rows left over, fewer than [`GROUP`].
+fn groups(rows: &[Block], blocks: usize) -> (impl Iterator<Item = [&[Block]; GROUP]>, &[Block]) {
+    let all = rows.chunks_exact(GROUP * blocks);
+    let rest = all.remainder();
+    (all.map(move |group| std::array::from_fn(|r| &group[r * blocks..][..blocks])), rest)
+}
+
+/// One product in plain Rust, in a form that the compiler turns into vector instructions of the target.
+fn portable(row: &[Block], probe: &[Block]) -> i32 {
+    let pairs = row.as_flattened().iter().zip(probe.as_flattened());
+    // 4096 products of at most 127 * 127 stay below 2^27; "wrapping" spares the check of each sum, which would keep
+    // the compiler from vectors.
+    pairs.fold(0i32, |sum, (x, y)| sum.wrapping_add(i32::from(*x).wrapping_mul(i32::from(*y))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::{cosine, unit};
     use proptest::prelude::*;
 
-    fn row(values: &[f32]) -> Vec<f32> {
-        let mut v = values.to_vec();
-        unit(&mut v).unwrap();
-        v.resize(v.len().next_multiple_of(BLOCK), 0.0);
-        v
+    fn blocks(values: &[i8]) -> Vec<Block> {
+        let mut padded = values.to_vec();
+        padded.resize(values.len().next_multiple_of(BLOCK), 0);
+        padded.as_chunks::<BLOCK>().0.to_vec()
     }
 
     #[test]
-    fn a_product_worked_by_hand() {
-        // Probe: 1 at 0, 2 at 9, 3 at 31, 4 at 40. Row: index + 1 at each place. 1*1 + 2*10 + 3*32 + 4*41 = 281.
-        let mut probe = vec![0.0; 64];
-        (probe[0], probe[9], probe[31], probe[40]) = (1.0, 2.0, 3.0, 4.0);
-        let rows: Vec<f32> = (1..=64).map(|i| i as f32).chain((1..=64).map(|i| -(i as f32))).collect();
+    fn products_worked_by_hand() {
+        // Probe: 1 at 0, -2 at 9, 3 at 63, 4 at 70. Row: place + 1 at each place: 1 - 2 * 10 + 3 * 64 + 4 * 71 = 457.
+        let mut probe = [0; 100];
+        (probe[0], probe[9], probe[63], probe[70]) = (1, -2, 3, 4);
+        let row: Vec<i8> = (1..=100).collect();
+        let opposite: Vec<i8> = row.iter().map(|x| -x).collect();
+        // Five rows: one group of four and one more.
+        let rows = [&row, &opposite, &row, &row, &opposite].map(|r| blocks(r)).concat();
         for kernel in Kernel::available() {
-            let mut out = vec![99.0];
-            kernel.scan(&rows, &probe, &mut out);
-            assert_eq!(out, [281.0, -281.0], "{kernel:?}");
-            kernel.scan(&[], &probe, &mut out);
+            let mut out = vec![99];
+            kernel.scan(&rows, &blocks(&probe), &mut out);
+            assert_eq!(out, [457, -457, 457, 457, -457], "{kernel}");
+            kernel.scan(&[], &blocks(&probe), &mut out);
             assert!(out.is_empty());
-            kernel.scan(&[], &[], &mut out);
         }
+    }
+
+    #[test]
+    fn the_largest_codes_overflow_nowhere() {
+        // 4096 * 127 * 127, in each pair of signs.
+        for (x, y) in [(127, 127), (127, -127), (-127, 127), (-127, -127)] {
+            let rows = [x; 4096 * 4];
+            for kernel in Kernel::available() {
+                let mut out = Vec::new();
+                kernel.scan(&blocks(&rows), &blocks(&[y; 4096]), &mut out);
+                assert_eq!(out, [66_064_384 * i32::from(x.signum() * y.signum()); 4], "{kernel} {x} {y}");
+            }
+        }
+    }
+
+    /// Mostly the ends of the range and zero: where saturation and lost signs would show.
+    fn code() -> impl Strategy<Value = i8> {
+        prop_oneof![2 => prop::sample::select(vec![-127i8, 0, 127]), 1 => -127i8..=127]
     }
 
     proptest! {
         #[test]
-        fn every_kernel_agrees_with_the_score(
+        fn every_kernel_agrees_to_the_bit(
             length in 16usize..=4096,
-            n in 1usize..6,
-            seed in any::<u64>(),
+            n in 0usize..10,
+            pool in prop::collection::vec(code(), 997),
         ) {
-            let mut state = seed | 1;
-            let mut next = || {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                (state >> 40) as f32 / (1 << 23) as f32 - 1.0 + 1e-6
-            };
-            let mut vector = || (0..length).map(|_| next()).collect::<Vec<f32>>();
-            let probe = vector();
-            let vectors: Vec<Vec<f32>> = (0..n).map(|_| vector()).collect();
-            let rows: Vec<f32> = vectors.iter().flat_map(|v| row(v)).collect();
-            let mut expected = Vec::new();
-            Kernel::Portable.scan(&rows, &row(&probe), &mut expected);
+            // 997 is prime, so the rows differ though they are cut from one pool.
+            let values: Vec<i8> = pool.iter().copied().cycle().take(length * (n + 1)).collect();
+            let (probe, rest) = values.split_at(length);
+            let rows: Vec<Block> = rest.chunks(length).flat_map(blocks).collect();
+            let expected: Vec<i32> = rest
+                .chunks(length)
+                .map(|row| row.iter().zip(probe).map(|(x, y)| i32::from(*x) * i32::from(*y)).sum())
+                .collect();
             for kernel in Kernel::available() {
                 let mut out = Vec::new();
-                kernel.scan(&rows, &row(&probe), &mut out);
-                prop_assert_eq!(out.len(), n);
-                for ((got, plain), v) in out.iter().zip(&expected).zip(&vectors) {
-                    prop_assert!((got - plain).abs() < 1e-5, "{:?} {} {}", kernel, got, plain);
-                    prop_assert!((got - cosine(&probe, v).value()).abs() < 1e-5, "{:?}", kernel);
-                }
+                kernel.scan(&rows, &blocks(probe), &mut out);
+                prop_assert_eq!(&out, &expected, "{}", kernel);
             }
         }
     }

@@ -111,12 +111,118 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// A number from -1 to 1 that looks random, the next one each time.
+fn numbers(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+}
+
+/// `count` vectors: each a mix of one of `centres` centres (0: none) and of its own, `length` values.
+fn crowd(count: usize, centres: usize, length: usize) -> Vec<Vec<f32>> {
+    let mut next = numbers(7);
+    let mut vector = || (0..length).map(|_| next()).collect::<Vec<f32>>();
+    let centres: Vec<_> = (0..centres).map(|_| vector()).collect();
+    (0..count)
+        .map(|i| {
+            let own = vector();
+            // Weights 1 to 3: cosines of 0.5 to 0.9 in a cluster.
+            let weight = 1.0 + 2.0 * (i % 11) as f32 / 10.0;
+            match centres.get(i % centres.len().max(1)) {
+                Some(centre) => centre.iter().zip(&own).map(|(c, x)| weight * c + x).collect(),
+                None => own,
+            }
+        })
+        .collect()
+}
+
+/// Two templates of each subject, far apart in the order of the rows.
+fn owner(i: usize, count: usize) -> SubjectId {
+    SubjectId::from_bytes(((i % count.div_ceil(2)) as u128).to_be_bytes())
+}
+
+#[test]
+fn the_scan_of_many_gives_what_scoring_each_gives() {
+    for (count, centres, length) in [(20_000, 0, 128), (20_000, 200, 128), (3_000, 30, 500)] {
+        let vectors = crowd(count, centres, length);
+        let mut index = Index::new(length).unwrap();
+        for (i, v) in vectors.iter().enumerate() {
+            index.insert(owner(i, count), template(i as i64), v).unwrap();
+        }
+        // Anybody, somebody known and somebody like a person known.
+        let mut next = numbers(99);
+        let stranger: Vec<f32> = (0..length).map(|_| next()).collect();
+        let known = vectors[count / 3].clone();
+        let alike: Vec<f32> = known.iter().map(|x| x + next()).collect();
+        let probes = [stranger.as_slice(), &known, &alike];
+        let expected = probes.map(|probe| {
+            let mut best: BTreeMap<SubjectId, (Score, i64)> = BTreeMap::new();
+            for (i, v) in vectors.iter().enumerate() {
+                let mut row = v.clone();
+                unit(&mut row).unwrap();
+                let this = (cosine(probe, &row), i as i64);
+                let kept = best.entry(owner(i, count)).or_insert(this);
+                *kept = if this.0 > kept.0 { this } else { *kept };
+            }
+            let mut all: Vec<_> = best.into_iter().map(|(s, (score, t))| (score, s, template(t))).collect();
+            all.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            all
+        });
+        for kernel in Kernel::available() {
+            index = index.with_kernel(kernel);
+            for k in 1..=5 {
+                let together = index.identify_all(&probes, k).unwrap();
+                for ((found, expected), probe) in together.iter().zip(&expected).zip(probes) {
+                    assert_eq!(found, &index.identify(probe, k).unwrap(), "{kernel} {k}");
+                    let got: Vec<_> =
+                        found.as_slice().iter().map(|c| (c.score, c.subject, c.template)).collect();
+                    assert_eq!(got, expected[..k], "{kernel} {count} {centres}");
+                    assert_eq!(found.margin(), Some(expected[0].0.value() - expected[1].0.value()));
+                }
+            }
+        }
+        let rescored = index.rescored(&stranger, 5).unwrap();
+        assert!(
+            (5..count / 20).contains(&rescored),
+            "{rescored} of {count} rows scored: the codes rule out few"
+        );
+    }
+}
+
+#[test]
+fn probes_are_searched_together_or_refused_together() {
+    let mut index = Index::new(16).unwrap();
+    assert_eq!(index.identify_all(&[], 3).unwrap(), []);
+    let a = vector(&[(0, 1.0)]);
+    assert_eq!(index.identify_all(&[&a, &a], 3).unwrap(), [Candidates::default(), Candidates::default()]);
+    index.insert(person(1), template(1), &a).unwrap();
+    assert_eq!(index.identify_all(&[&a, &[0.0; 16]], 3).unwrap_err(), VectorError::Zero);
+}
+
+#[test]
+fn rows_alike_are_all_scored() {
+    // More equal rows than a shortlist has room for; the smallest ids must come out.
+    let mut index = Index::new(16).unwrap();
+    for n in (0..1000).rev() {
+        index.insert(owner(n, 2000), template(n as i64), &vector(&[(3, 1.0)])).unwrap();
+    }
+    let found = index.identify(&vector(&[(3, 2.0)]), 3).unwrap();
+    let order: Vec<_> = found.as_slice().iter().map(|c| (c.subject, c.template)).collect();
+    assert_eq!(order, [0, 1, 2].map(|n| (owner(n, 2000), template(n as i64))));
+    assert_eq!(index.rescored(&vector(&[(3, 2.0)]), 3).unwrap(), 1000);
+    assert_eq!(index.identify(&vector(&[(3, 2.0)]), 5000).unwrap().as_slice().len(), 1000);
+}
+
 proptest! {
     #[test]
     fn the_index_equals_a_plain_list(ops in prop::collection::vec(op(), 1..60)) {
         let all = Kernel::available();
         let mut indices: Vec<Index> =
-            all.iter().map(|k| Index { kernel: *k, ..Index::new(20).unwrap() }).collect();
+            all.iter().map(|k| Index::new(20).unwrap().with_kernel(*k)).collect();
         let mut plain: BTreeMap<i64, (u8, Vec<f32>)> = BTreeMap::new();
         let mut next = 0;
         for op in ops {
