@@ -5,12 +5,14 @@ mod apply;
 
 use std::fmt;
 
+use rusqlite::Connection;
 use thiserror::Error;
 
 use crate::enrol::agree::{spread, strays};
-use crate::error::{Fault, GalleryError};
+use crate::error::Fault;
+use crate::gallery::Held;
 use crate::score::{Score, Threshold, VectorError, check_length, cosine, unit};
-use crate::search::Index;
+use crate::search::Candidates;
 use crate::subject::{Subject, SubjectId};
 use crate::template::{Encoding, TemplateId, check_sample};
 
@@ -325,32 +327,28 @@ fn usable(
     Ok(vectors)
 }
 
-/// Other subjects whom one of the `vectors` resembles from `threshold` on, most similar first.
-pub(crate) fn look_alikes<'a>(
-    index: &Index,
+/// Subjects other than `own` whom one of the `vectors` resembles from `threshold` on, most similar first.
+pub(crate) fn look_alikes(
+    db: &Connection,
+    held: &Held,
     own: SubjectId,
-    vectors: impl Iterator<Item = &'a [f32]>,
+    vectors: &[&[f32]],
     threshold: Threshold,
-) -> Result<Vec<(SubjectId, Score)>, GalleryError> {
-    // Beside the person itself; more than three look-alikes say no more than three do.
-    const MOST: usize = 4;
+) -> Result<Vec<(SubjectId, Score)>, Fault> {
+    // More than three look-alikes say no more than three do.
+    const MOST: usize = 3;
+    if vectors.iter().any(|vector| vector.len() != held.length()) {
+        // Only templates that this very enrolment replaces can have another length, and they are the person's own.
+        return Ok(Vec::new());
+    }
     let mut found: Vec<(SubjectId, Score)> = Vec::new();
-    for vector in vectors {
-        if vector.len() != index.length() {
-            // Only templates that this very enrolment replaces can have another length.
+    for c in held.identify(db, vectors, MOST, Some(own))?.into_iter().flat_map(Candidates::into_vec) {
+        if !c.score.reaches(threshold) {
             continue;
         }
-        let candidates = index
-            .identify(vector, MOST)
-            .map_err(|e| GalleryError::Invalid { field: "sample", why: e.to_string() })?;
-        for c in candidates.into_vec() {
-            if c.subject == own || !c.score.reaches(threshold) {
-                continue;
-            }
-            match found.iter_mut().find(|(id, _)| *id == c.subject) {
-                Some((_, score)) => *score = c.score.max(*score),
-                None => found.push((c.subject, c.score)),
-            }
+        match found.iter_mut().find(|(id, _)| *id == c.subject) {
+            Some((_, score)) => *score = c.score.max(*score),
+            None => found.push((c.subject, c.score)),
         }
     }
     found.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));

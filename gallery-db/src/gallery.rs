@@ -1,5 +1,6 @@
 //! The gallery: one SQLite file, and the search indices over it.
 
+mod held;
 mod indices;
 
 use std::cell::RefCell;
@@ -12,8 +13,9 @@ use serde::Serialize;
 use crate::error::{Fault, GalleryError};
 use crate::event::{self, Event, EventFilter, NewEvent, Seq};
 use crate::file::{self, Access, Check, Options};
+pub(crate) use crate::gallery::held::Held;
 pub(crate) use crate::gallery::indices::{Indices, Row};
-use crate::score::{Score, VectorError};
+use crate::score::Score;
 use crate::search::Candidates;
 use crate::subject::{self, Key, NewSubject, Standing, Subject, SubjectId};
 use crate::template::{self, ModelId, Template, TemplateId, Which};
@@ -241,7 +243,18 @@ impl Gallery {
     /// Empty if the model has no templates. Suspended and expired persons are found as well: whoever decides must look
     /// at the subject. Errors with [`GalleryError::Invalid`] if the probe is no embedding of the model's length.
     pub fn identify(&self, model: &ModelId, probe: &[f32], k: usize) -> Result<Candidates, GalleryError> {
-        self.search(model, |index| index.identify(probe, k)).map(Option::unwrap_or_default)
+        Ok(self.identify_all(model, &[probe], k)?.pop().unwrap_or_default())
+    }
+
+    /// What [`Gallery::identify`] gives for each of the `probes`, in their order, with one pass over the templates.
+    pub fn identify_all(
+        &self,
+        model: &ModelId,
+        probes: &[&[f32]],
+        k: usize,
+    ) -> Result<Vec<Candidates>, GalleryError> {
+        let found = self.search(model, |db, held| held.identify(db, probes, k, None))?;
+        Ok(found.unwrap_or_else(|| vec![Candidates::default(); probes.len()]))
     }
 
     /// 1:1: how similar `probe` (as in [`Gallery::identify`]) is to the subject's best template of `model`; `None` if
@@ -252,7 +265,15 @@ impl Gallery {
         subject: SubjectId,
         probe: &[f32],
     ) -> Result<Option<Score>, GalleryError> {
-        self.search(model, |index| index.verify(subject, probe)).map(Option::flatten)
+        self.search(model, |db, held| held.verify(db, subject, probe)).map(Option::flatten)
+    }
+
+    /// Sets how many bytes of exact vectors are held in memory for each model, 24 MiB unless set: those of 12,288
+    /// templates with 512 values. Of a model with more only the int8 codes are held, a quarter of the size, and the
+    /// few exact vectors that a search needs are read from the file. The results are the same. Such a model sees what
+    /// other programs changed at once, without [`Gallery::refresh`].
+    pub fn set_memory(&mut self, bytes: usize) {
+        self.indices.get_mut().set_memory(bytes);
     }
 
     /// Writes an event at the end of the journal; when it returns, the event is on the disk. An event about a person
@@ -331,15 +352,15 @@ impl Gallery {
         let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
+    /// `work` on the index of `model`, with the file as the index saw it; `None` if there is no template.
     fn search<T>(
         &self,
         model: &ModelId,
-        work: impl FnOnce(&crate::search::Index) -> Result<T, VectorError>,
+        work: impl FnOnce(&Connection, &Held) -> Result<T, Fault>,
     ) -> Result<Option<T>, GalleryError> {
-        self.read(|db| {
+        self.read_tx(|db| {
             let mut indices = self.indices.borrow_mut();
-            let index = indices.of(db, model)?;
-            index.map(work).transpose().map_err(|e| Fault::invalid("probe", e))
+            indices.of(db, model)?.map(|held| work(db, held)).transpose()
         })
     }
 }

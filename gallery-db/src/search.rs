@@ -145,7 +145,21 @@ impl Index {
     /// What [`Index::identify`] gives for each of the `probes`, in their order, with one pass over the templates.
     pub fn identify_all(&self, probes: &[&[f32]], k: usize) -> Result<Vec<Candidates>, VectorError> {
         let codes = probes.iter().map(|probe| self.sketch.code(probe)).collect::<Result<Vec<_>, _>>()?;
-        self.sketch.identify(&codes, k, None, |probe, row| Ok(cosine(probes[probe], self.row(row))))
+        self.sketch.identify(&codes, k, None, |probe, row| Ok(self.score(row, probes[probe])))
+    }
+
+    /// The codes alone.
+    pub(crate) fn into_sketch(self) -> Sketch {
+        self.sketch
+    }
+
+    pub(crate) fn sketch(&self) -> &Sketch {
+        &self.sketch
+    }
+
+    /// The exact score of `probe` (any norm) and row `at`.
+    pub(crate) fn score(&self, at: usize, probe: &[f32]) -> Score {
+        cosine(probe, &self.rows[at * self.length()..][..self.length()])
     }
 
     /// How many templates [`Index::identify`] scores exactly for this probe: those that the codes cannot rule out.
@@ -154,7 +168,7 @@ impl Index {
         let count = Cell::new(0);
         self.sketch.identify(&[self.sketch.code(probe)?], k, None, |_, row| {
             count.set(count.get() + 1);
-            Ok::<_, VectorError>(cosine(probe, self.row(row)))
+            Ok::<_, VectorError>(self.score(row, probe))
         })?;
         Ok(count.get())
     }
@@ -163,12 +177,7 @@ impl Index {
     /// none here. Errors if the probe is no embedding of this index' length.
     pub fn verify(&self, subject: SubjectId, probe: &[f32]) -> Result<Option<Score>, VectorError> {
         self.sketch.code(probe)?;
-        Ok(self.sketch.rows_of(subject).map(|row| cosine(probe, self.row(row))).max())
-    }
-
-    /// [length]
-    fn row(&self, at: usize) -> &[f32] {
-        &self.rows[at * self.length()..][..self.length()]
+        Ok(self.sketch.rows_of(subject).map(|row| self.score(row, probe)).max())
     }
 
     fn swap_remove(&mut self, at: usize) {

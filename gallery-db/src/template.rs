@@ -338,6 +338,17 @@ pub(crate) fn for_each_vector(
     Ok(())
 }
 
+/// The vector of a template, decoded. Errors if it is not there.
+pub(crate) fn vector_of(db: &Connection, id: TemplateId) -> Result<Vec<f32>, Fault> {
+    let mut query = db.prepare_cached("SELECT encoding, vector FROM template WHERE id = ?1")?;
+    let mut rows = query.query([id.0])?;
+    let row = rows.next()?.ok_or_else(|| damaged(id, "it is not in the file any more"))?;
+    let (encoding, bytes) = vector(row, 0).map_err(|why| damaged(id, why))?;
+    let mut values = Vec::new();
+    decode(encoding, bytes, &mut values).map_err(|why| damaged(id, why))?;
+    Ok(values)
+}
+
 /// The template, if there.
 pub(crate) fn find(db: &Connection, id: TemplateId) -> Result<Option<Template>, Fault> {
     let mut query = db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;

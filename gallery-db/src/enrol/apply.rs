@@ -24,6 +24,8 @@ impl Gallery {
     ) -> Result<Enrolment, GalleryError> {
         let (enrolment, rows) = self.write(|tx, indices| {
             indices.sync(tx)?;
+            // Loaded before the first change, so that it is right as well if the changes are taken back.
+            indices.of(tx, model)?;
             let (subject, old) = admit(tx, new, model, policy)?;
             let max = policy.max_templates.max(1);
             if old.len() >= max {
@@ -116,9 +118,9 @@ fn compare(
     policy: &EnrolPolicy,
 ) -> Result<Vec<LookAlike>, Fault> {
     let Some(index) = indices.of(tx, model)? else { return Ok(Vec::new()) };
-    let vectors = kept.iter().map(|i| samples[*i].vector.as_slice());
+    let vectors: Vec<&[f32]> = kept.iter().map(|i| samples[*i].vector.as_slice()).collect();
     let mut found = Vec::new();
-    for (id, score) in look_alikes(index, subject.id, vectors, policy.duplicate)? {
+    for (id, score) in look_alikes(tx, index, subject.id, &vectors, policy.duplicate)? {
         let other = subject::find(tx, Key::Id(id))?;
         let external_id = other.map_or_else(|| id.to_string(), |s| s.external_id);
         if policy.allow_duplicate == DuplicateRule::Refuse {

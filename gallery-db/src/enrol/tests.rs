@@ -1,6 +1,7 @@
 //! Enrolments that succeed, by parts or not at all, with the reasons given.
 
 use super::*;
+use crate::error::GalleryError;
 use crate::gallery::Gallery;
 use crate::subject::{NewSubject, Standing};
 use crate::template::ModelId;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::search::Index;
+use crate::gallery::held::{Held, MEMORY};
 use crate::subject::SubjectId;
 use crate::template::{self, ModelId, TemplateId};
 
@@ -16,13 +16,15 @@ pub(crate) type Row = (TemplateId, Vec<f32>);
 /// our own committed changes; anything that another connection commits changes `data_version`.
 #[derive(Debug)]
 pub(crate) struct Indices {
-    by_model: HashMap<ModelId, Index>,
+    by_model: HashMap<ModelId, Held>,
     seen: i64,
+    /// Most bytes of exact vectors that each holds in memory.
+    memory: usize,
 }
 
 impl Indices {
     pub(crate) fn new(db: &Connection) -> Result<Self, Fault> {
-        Ok(Self { by_model: HashMap::new(), seen: data_version(db)? })
+        Ok(Self { by_model: HashMap::new(), seen: data_version(db)?, memory: MEMORY })
     }
 
     /// Loads the indices again if another connection has changed the file; says whether it has.
@@ -35,7 +37,7 @@ impl Indices {
         }
         let mut fresh = HashMap::new();
         for model in self.by_model.keys() {
-            if let Some(index) = load(db, model)? {
+            if let Some(index) = load(db, model, self.memory)? {
                 fresh.insert(model.clone(), index);
             }
         }
@@ -43,14 +45,24 @@ impl Indices {
         Ok(true)
     }
 
-    /// The index of `model`, loaded if need be; `None` if it has no template.
-    pub(crate) fn of(&mut self, db: &Connection, model: &ModelId) -> Result<Option<&Index>, Fault> {
+    /// The index of `model`, loaded if need be; `None` if it has no template. One that reads the file is brought up to
+    /// date with it: within the transaction of `db` every template of the index is then there.
+    pub(crate) fn of(&mut self, db: &Connection, model: &ModelId) -> Result<Option<&Held>, Fault> {
+        if self.by_model.get(model).is_some_and(Held::reads_file) {
+            self.sync(db)?;
+        }
         if !self.by_model.contains_key(model)
-            && let Some(index) = load(db, model)?
+            && let Some(index) = load(db, model, self.memory)?
         {
             self.by_model.insert(model.clone(), index);
         }
         Ok(self.by_model.get(model))
+    }
+
+    /// Sets how many bytes of exact vectors each holds in memory, from the next loading on, which this brings about.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.memory = bytes;
+        self.clear();
     }
 
     /// Forgets all, to be loaded again when asked for.
@@ -75,16 +87,12 @@ impl Indices {
     }
 
     pub(crate) fn remove_subject(&mut self, subject: SubjectId) {
-        self.by_model.values_mut().for_each(|index| {
-            index.remove_subject(subject);
-        });
+        self.by_model.values_mut().for_each(|index| index.remove_subject(subject));
         self.drop_empty();
     }
 
     pub(crate) fn remove_template(&mut self, template: TemplateId) {
-        self.by_model.values_mut().for_each(|index| {
-            index.remove_template(template);
-        });
+        self.by_model.values_mut().for_each(|index| index.remove_template(template));
         self.drop_empty();
     }
 
@@ -99,15 +107,15 @@ fn data_version(db: &Connection) -> Result<i64, Fault> {
 }
 
 /// One statement, so one state of the file.
-fn load(db: &Connection, model: &ModelId) -> Result<Option<Index>, Fault> {
-    let mut index: Option<Index> = None;
+fn load(db: &Connection, model: &ModelId, memory: usize) -> Result<Option<Held>, Fault> {
+    let mut held: Option<Held> = None;
     template::for_each_vector(db, model, |id, subject, vector| {
         let damaged = |e| Fault::Damaged(format!("template {id}: {e}"));
-        let index = match &mut index {
-            Some(index) => index,
-            none => none.insert(Index::new(vector.len()).map_err(damaged)?),
+        let held = match &mut held {
+            Some(held) => held,
+            none => none.insert(Held::new(vector.len(), memory).map_err(damaged)?),
         };
-        index.insert(subject, id, vector).map_err(damaged)
+        held.insert(subject, id, vector).map_err(damaged)
     })?;
-    Ok(index)
+    Ok(held)
 }

@@ -123,6 +123,63 @@ fn the_index_follows_the_file() {
 }
 
 #[test]
+fn vectors_left_in_the_file_give_the_same() {
+    let (_folder, path) = room();
+    let mut all = Gallery::open(&path).unwrap();
+    let mut codes = Gallery::open(&path).unwrap();
+    codes.set_memory(3 * 32 * size_of::<f32>()); // of three templates
+    let policy = EnrolPolicy { allow_duplicate: DuplicateRule::Allow, ..EnrolPolicy::default() };
+    let faces: Vec<Vec<f32>> =
+        (0..8).map(|n| (0..32).map(|i| ((i * n) % 7) as f32 - 2.9).collect()).collect();
+    let mut people = Vec::new();
+    for (n, v) in faces.iter().enumerate() {
+        let encoding = if n % 2 == 0 { Encoding::F32 } else { Encoding::Int8 };
+        let policy = EnrolPolicy { encoding, ..policy };
+        let new = NewSubject::new(n.to_string(), "Somebody");
+        // Through `codes`, so that its index grows out of the memory with the fourth.
+        people.push(codes.enrol(&new, &model(), &[sample(v.clone())], &policy).unwrap().subject.id);
+        all.refresh().unwrap();
+        let probes = [faces[0].as_slice(), &faces[3], &face(5)];
+        let found = codes.identify_all(&model(), &probes, 3).unwrap();
+        assert_eq!(found, all.identify_all(&model(), &probes, 3).unwrap());
+        assert_eq!(found[1], all.identify(&model(), probes[1], 3).unwrap());
+        for person in &people {
+            let verify = |g: &Gallery| g.verify(&model(), *person, probes[2]).unwrap();
+            assert!(verify(&codes).is_some() && verify(&codes) == verify(&all));
+        }
+        let held = codes.indices.borrow_mut().of(&codes.db, &model()).unwrap().unwrap().reads_file();
+        assert_eq!(held, n >= 3, "after {} enrolments", n + 1);
+    }
+    // What another program took out of the file is not looked for in vain.
+    assert_eq!(best(&codes, &faces[3]).unwrap().0, people[3]);
+    all.remove_subject(people[3]).unwrap();
+    assert_ne!(best(&codes, &faces[3]).unwrap().0, people[3]);
+    assert_eq!(codes.verify(&model(), people[3], &face(5)).unwrap(), None);
+    assert!(matches!(
+        codes.identify(&model(), &[1.0; 16], 1),
+        Err(GalleryError::Invalid { field: "probe", .. })
+    ));
+    // An index that is not in step with the file (never so) says which template it misses.
+    all.remove_subject(people[4]).unwrap();
+    codes.indices.borrow_mut().sync(&codes.db).unwrap();
+    codes.db.execute("DELETE FROM template WHERE id = 6", []).unwrap();
+    let error = codes.identify(&model(), &faces[5], 1).unwrap_err().to_string();
+    assert!(error.contains("template 6: it is not in the file any more"), "{error}");
+}
+
+#[test]
+fn a_refused_replacement_leaves_the_person_searchable() {
+    let (_folder, path) = room();
+    let a = enrol(&mut Gallery::open(&path).unwrap(), "A", face(0));
+    enrol(&mut Gallery::open(&path).unwrap(), "B", face(1));
+    let mut gallery = Gallery::open(&path).unwrap(); // its index is loaded within the enrolment
+    let policy = EnrolPolicy { existing: Existing::Replace, ..EnrolPolicy::default() };
+    let refused = gallery.enrol(&NewSubject::new("A", "A"), &model(), &[sample(face(1))], &policy);
+    assert!(matches!(refused, Err(GalleryError::Enrolment(_))), "{refused:?}");
+    assert_eq!(best(&gallery, &face(0)), Some((a, 1.0)));
+}
+
+#[test]
 fn templates_of_two_models_never_meet() {
     let (_folder, path) = room();
     let mut gallery = Gallery::open(&path).unwrap();

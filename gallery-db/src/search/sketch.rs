@@ -49,6 +49,11 @@ impl Sketch {
         self.roster.subjects().len()
     }
 
+    /// The template at `row`.
+    pub(crate) fn template(&self, row: usize) -> TemplateId {
+        self.roster.entries()[row].template
+    }
+
     /// The rows of `subject`.
     pub(crate) fn rows_of(&self, subject: SubjectId) -> impl Iterator<Item = usize> {
         let slot = self.roster.slot(subject);

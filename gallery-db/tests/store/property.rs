@@ -58,7 +58,15 @@ proptest! {
     fn the_store_equals_a_plain_map(steps in prop::collection::vec(step(), 1..25)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gallery.db");
-        let mut handles = [Gallery::open(&path).unwrap(), Gallery::open(&path).unwrap()];
+        // One holds all vectors in memory; one of them at most, and reads the others from the file.
+        let open = |who| {
+            let mut gallery = Gallery::open(&path).unwrap();
+            if who == 1 {
+                gallery.set_memory(24 * size_of::<f32>());
+            }
+            gallery
+        };
+        let mut handles = [0, 1].map(open);
         let mut plain = Plain::default();
         for (n, step) in steps.into_iter().enumerate() {
             match step {
@@ -66,7 +74,7 @@ proptest! {
                     prop_assert_eq!(run(&mut handles[who], &op), plain.run(&op), "{:?}", op);
                     handles[1 - who].refresh().unwrap();
                 }
-                Step::Reopen(who) => handles[who] = Gallery::open(&path).unwrap(),
+                Step::Reopen(who) => handles[who] = open(who),
                 Step::Identify(who, probe) => {
                     let subjects = handles[who].subjects().unwrap();
                     plain.search(&handles[who], &subjects, probe).map_err(TestCaseError::fail)?;
