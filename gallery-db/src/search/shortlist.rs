@@ -67,3 +67,58 @@ impl<'a> Shortlist<'a> {
         self.roster.entries()[near.row].slot
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::SubjectId;
+    use crate::template::TemplateId;
+
+    /// Rows of the subjects given by number.
+    fn roster(owners: &[u8]) -> Roster {
+        let mut roster = Roster::default();
+        for (row, owner) in owners.iter().enumerate() {
+            roster.push(SubjectId::from_bytes([*owner; 16]), TemplateId::new(row as i64));
+        }
+        roster
+    }
+
+    fn rows(list: Shortlist<'_>) -> Vec<usize> {
+        list.finish().iter().map(|near| near.row).collect()
+    }
+
+    #[test]
+    fn only_rows_below_what_is_proven_are_left_out() {
+        let roster = roster(&[1, 1, 2, 3, 4]);
+        // Least to most: 0.48-0.52, 0.46-0.50, 0.40-0.48, 0.39-0.47, -0.20-0.60.
+        let nears = [(0.50, 0.02), (0.48, 0.02), (0.44, 0.04), (0.43, 0.04), (0.20, 0.40)];
+        let list = |wanted, except| {
+            let mut list = Shortlist::new(&roster, wanted, except);
+            for (row, (estimate, error)) in nears.into_iter().enumerate() {
+                list.offer(Near { row, estimate, error });
+            }
+            rows(list)
+        };
+        // One subject scores 0.48 for sure: row 3 does not reach it, row 2 may (just), row 4 as well.
+        assert_eq!(list(1, None), [0, 1, 2, 4]);
+        // The second-best subject scores 0.40 for sure (row 1 is the first subject's again): all may reach that.
+        assert_eq!(list(2, None), [0, 1, 2, 3, 4]);
+        // Without the first subject 0.40 is the best that is sure.
+        assert_eq!(list(1, Some(0)), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_fell_behind_leaves_before_the_end() {
+        let owners: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        let roster = roster(&owners);
+        let mut list = Shortlist::new(&roster, 2, None);
+        for row in 0..owners.len() {
+            list.offer(Near { row, estimate: row as f32 / 10_000.0, error: 0.0001 });
+            assert!(list.rows.len() <= ROOM);
+        }
+        // Sure of the second-best is 0.9998 - 0.0001: the rows at 0.9999, 0.9998, 0.9997 and 0.9996 may reach it.
+        let best = rows(list);
+        assert_eq!(best[..3], [9999, 9998, 9997]);
+        assert!(best.len() <= 4, "{best:?}");
+    }
+}

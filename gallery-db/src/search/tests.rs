@@ -217,6 +217,29 @@ fn rows_alike_are_all_scored() {
     assert_eq!(index.identify(&vector(&[(3, 2.0)]), 5000).unwrap().as_slice().len(), 1000);
 }
 
+#[test]
+fn rows_closer_than_the_codes_can_tell_come_in_their_order() {
+    // Forty rows that differ by less than a step of the codes: their estimates stand in no order at all.
+    for seed in 0..50 {
+        let mut next = numbers(1000 + seed);
+        let base: Vec<f32> = (0..64).map(|_| next()).collect();
+        let probe: Vec<f32> = base.iter().map(|x| x + next()).collect();
+        let mut index = Index::new(64).unwrap();
+        let mut expected = Vec::new();
+        for n in 0..40 {
+            let mut row: Vec<f32> = base.iter().map(|x| x + 0.01 * next()).collect();
+            unit(&mut row).unwrap();
+            index.insert(person(n), template(n.into()), &row).unwrap();
+            unit(&mut row).unwrap();
+            expected.push((cosine(&probe, &row), person(n)));
+        }
+        expected.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let found = index.identify(&probe, 3).unwrap();
+        let got: Vec<_> = found.as_slice().iter().map(|c| (c.score, c.subject)).collect();
+        assert_eq!(got, expected[..3], "seed {seed}");
+    }
+}
+
 proptest! {
     #[test]
     fn the_index_equals_a_plain_list(ops in prop::collection::vec(op(), 1..60)) {
