@@ -181,6 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_is_reached() {
+        // 0.4 of a step at fifteen places: all of it is lost, and the other vector lies just there. No product of the
+        // codes is left, and the cosine is the whole rest.
+        let step = 1.0 / 127.0;
+        let mut lossy = [0.4 * step; 16];
+        lossy[0] = 1.0;
+        for sign in [1.0, -1.0] {
+            let mut there = [sign; 16];
+            there[0] = 0.0;
+            let score = cosine(&lossy, &there).value();
+            assert!((score.abs() - 15f32.sqrt() * 0.4 * step).abs() < 1e-5, "{score}");
+            for found in [near(&lossy, &there), near(&there, &lossy)] {
+                assert_eq!(found.estimate, 0.0);
+                assert!(found.least() <= score && score <= found.most(), "{found:?} {score}");
+                assert!(
+                    found.error < score.abs() + 5e-6,
+                    "{found:?} {score}: no tighter bound is true, this is looser"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_vector_of_any_size_has_codes() {
         let of = |x: f32| Code::new(&[x; 16]).unwrap();
         for x in [f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1), -1.0] {
