@@ -15,6 +15,8 @@ pub mod frame;
 pub(crate) mod fused;
 pub mod gemm;
 mod graph;
+#[cfg(test)]
+mod guard;
 pub mod int8;
 pub mod pool;
 pub(crate) mod prelu;
