@@ -23,6 +23,7 @@ pub mod enrol;
 pub mod events;
 pub mod gallery;
 pub mod identify;
+pub mod pick;
 pub mod probe;
 pub mod run;
 pub mod verify;

@@ -1,9 +1,9 @@
 //! The built program, command by command, on drawn people: exit codes, `--json`, and decisions that plain code makes too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use limen_models::manifest::Mirror;
+use limen_models::manifest::{Manifest, Mirror};
 use limen_models::photo::decode_file;
-use limen_tests::model_folder::OPERATING_POINTS;
+use limen_tests::model_folder::{EMBEDDER, EMBEDDER_SUM, OPERATING_POINTS};
 use limen_tests::nets::nets;
 use limen_tests::people::{Person, group, portrait};
 use limen_tests::reference;
@@ -288,6 +288,35 @@ fn check_and_doctor_say_what_is_right_and_what_is_missing() {
     assert!(findings(0).is_empty());
     std::fs::remove_file(site.path("models/drawn-r.onnx")).unwrap();
     assert_eq!(findings(1), ["models"]);
+}
+
+#[test]
+fn doctor_picks_an_embedder_and_changes_nothing_else() {
+    let site = Site::new();
+    // One without a threshold could not stand at a door, so the second gets those of the first.
+    let mut manifest = Manifest::load(&site.path("models")).unwrap();
+    let mut second = manifest.model(EMBEDDER_SUM).unwrap().clone();
+    second.operating_points = manifest.model(EMBEDDER).unwrap().operating_points.clone();
+    manifest.put(second).unwrap();
+    manifest.save().unwrap();
+    let place = format!("[models]\nembedder = \"{EMBEDDER_SUM}\" # two runs");
+    site.write("limen.toml", site.read("limen.toml").replace("[models]", &place));
+    let before = site.read("limen.toml");
+    let said = site.limen("doctor --config limen.toml --pick --json").exits(0).json();
+    let ids: Vec<_> = said.iter().map(|c| c["embedder"].as_str().unwrap()).collect();
+    assert_eq!(ids, [EMBEDDER, EMBEDDER_SUM]);
+    assert!(said.iter().all(|c| c["ms"].as_f64().unwrap() > 0.0));
+    let marked = |mark: &str| said.iter().filter(|c| c[mark] == true).count();
+    assert_eq!((marked("now"), marked("chosen")), (1, 1));
+    let chosen = said.iter().find(|c| c["chosen"] == true).unwrap();
+    let after = site.read("limen.toml");
+    // Which is faster is this machine's affair; the line says it and keeps its comment.
+    let chosen = chosen["embedder"].as_str().unwrap();
+    assert_eq!(after, before.replace(&format!("\"{EMBEDDER_SUM}\""), &format!("\"{chosen}\"")));
+    site.limen("check --config limen.toml").exits(0);
+    site.write("none.toml", before.replace(EMBEDDER_SUM, "nobody"));
+    let said = site.limen("doctor --config none.toml --pick").exits(3).stderr;
+    assert!(said.contains("nobody"), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use limen_models::manifest::{Manifest, Selection};
 use serde_json::json;
 
 use crate::camera;
-use crate::cmd::{Exit, Site};
+use crate::cmd::{Exit, Site, pick};
 use crate::config::Config;
 use crate::display;
 use crate::recognise::{GalleryFile, Recogniser};
@@ -19,6 +19,10 @@ use crate::recognise::{GalleryFile, Recogniser};
 pub struct Doctor {
     #[command(flatten)]
     site: Site,
+    /// Measure the model folder's embedders on this machine, take the fastest and write it into the configuration,
+    /// instead of the rest
+    #[arg(long)]
+    pick: bool,
     /// One JSON object a finding, a line each
     #[arg(long)]
     json: bool,
@@ -32,6 +36,9 @@ struct Finding {
 
 /// Runs the command. `Exit::No` when something is to be done.
 pub fn run(args: &Doctor) -> Result<Exit> {
+    if args.pick {
+        return pick::run(&args.site, args.json);
+    }
     let config = args.site.config()?;
     let manifest = Manifest::load(&config.models.folder);
     let selection = manifest.as_ref().map_err(ToString::to_string);

@@ -1,0 +1,190 @@
+//! `limen doctor --pick`: which of the model folder's embedders is the fastest on this very machine, and the choice
+//! written into the configuration. One in int8 is the faster one on some processors and the slower one on others.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use limen_gallery_db::Gallery;
+use limen_models::align::AlignedFace;
+use limen_models::embed::Embedder;
+use limen_models::image::RgbImage;
+use limen_models::manifest::{Kind, Manifest};
+use serde_json::json;
+
+use crate::cmd::{Exit, Site};
+use crate::config::Config;
+
+/// Rounds in which each embedder runs once; the first two are not counted.
+const ROUNDS: usize = 22;
+const WARM_UP: usize = 2;
+/// A choice is changed for a time below this share of the present one's: less is noise.
+const CLEARLY: f64 = 0.95;
+
+/// One embedder and how long it took, ms a round.
+struct Contender {
+    id: String,
+    model_id: String,
+    embedder: Embedder,
+    face: AlignedFace,
+    rounds_ms: Vec<f64>,
+}
+
+impl Contender {
+    fn median_ms(&self) -> f64 {
+        let mut sorted = self.rounds_ms.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::INFINITY)
+    }
+}
+
+/// Runs the command. `Exit::No` where the faster one would leave people unknown.
+pub fn run(site: &Site, as_json: bool) -> Result<Exit> {
+    let config = site.config()?;
+    let manifest = Manifest::load(&config.models.folder)?;
+    let now = manifest.select(config.embedder())?.embedder.id.clone();
+    let mut all = contenders(&manifest, config.decision.false_match_rate)?;
+    for round in 0..ROUNDS {
+        for one in &mut all {
+            let start = Instant::now();
+            one.embedder.embed(&one.face).with_context(|| format!("embedder {}", one.id))?;
+            if round >= WARM_UP {
+                one.rounds_ms.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    let times: Vec<(&str, f64)> = all.iter().map(|c| (c.id.as_str(), c.median_ms())).collect();
+    let fastest = choose(&now, &times);
+    let of = |id: &str| all.iter().find(|c| c.id == id).map_or("", |c| c.model_id.as_str());
+    let known = templates(&config, of(&now))?;
+    let stuck = fastest != now && known > templates(&config, of(fastest))?;
+    let chosen = if stuck { now.as_str() } else { fastest };
+    for (id, ms) in &times {
+        let (is_now, is_chosen) = (*id == now, *id == chosen);
+        if as_json {
+            crate::say!("{}", json!({ "embedder": id, "ms": ms, "now": is_now, "chosen": is_chosen }));
+        } else {
+            let marks = [(is_now, "now"), (is_chosen, "chosen")].into_iter().filter(|m| m.0).map(|m| m.1);
+            crate::say!("{id:<24} {ms:>8.2} ms  {}", marks.collect::<Vec<_>>().join(", "));
+        }
+    }
+    if stuck {
+        eprintln!(
+            "{now} stays: {known} templates in {} were made with it, and {fastest}, which is faster, knows nobody by \
+             them. To change, set models.embedder = \"{fastest}\" and enrol everybody again",
+            config.gallery.file.display()
+        );
+        return Ok(Exit::No);
+    }
+    if chosen == now {
+        eprintln!("{now} stays");
+        return Ok(Exit::Yes);
+    }
+    match &site.config {
+        Some(path) => {
+            write(path, chosen)?;
+            eprintln!("{}: models.embedder = \"{chosen}\"", path.display());
+        }
+        None => eprintln!("no --config FILE to write it into; put there: [models] embedder = \"{chosen}\""),
+    }
+    Ok(Exit::Yes)
+}
+
+/// The embedders that could stand at this door: those with a threshold for its false match rate.
+fn contenders(manifest: &Manifest, fmr: f64) -> Result<Vec<Contender>> {
+    let mut all = Vec::new();
+    for entry in manifest.models().iter().filter(|m| m.kind == Kind::Embedder) {
+        let selection = manifest.select(Some(&entry.id))?;
+        if let Err(e) = selection.threshold(fmr) {
+            eprintln!("{} is left out: {e}", entry.id);
+            continue;
+        }
+        // What is in the picture does not change the time.
+        let (width, height) = (entry.input.width, entry.input.height);
+        let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let crop = RgbImage::new(width, height, pixels)?;
+        all.push(Contender {
+            id: entry.id.clone(),
+            model_id: selection.model_id(),
+            embedder: Embedder::load(manifest, &selection)?,
+            face: AlignedFace { crop, residual_px: 0.0, outside: 0.0 },
+            rounds_ms: Vec::new(),
+        });
+    }
+    if all.is_empty() {
+        bail!(
+            "{}: no embedder has a threshold for decision.false_match_rate = {fmr}",
+            manifest.path().display()
+        );
+    }
+    Ok(all)
+}
+
+/// The fastest, but `now` where nothing is clearly faster.
+fn choose<'a>(now: &'a str, times: &[(&'a str, f64)]) -> &'a str {
+    let present = times.iter().find(|(id, _)| *id == now).map_or(f64::INFINITY, |t| t.1);
+    let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    fastest.filter(|(_, ms)| *ms < CLEARLY * present).map_or(now, |(id, _)| id)
+}
+
+/// Templates of one model in the gallery; none where there is no gallery yet.
+fn templates(config: &Config, model_id: &str) -> Result<u64> {
+    if !config.gallery.file.exists() {
+        return Ok(0);
+    }
+    let contents = Gallery::open_read_only(&config.gallery.file)?.contents()?;
+    Ok(contents.templates.iter().filter(|(model, _)| model.as_str() == model_id).map(|(_, n)| n).sum())
+}
+
+/// Sets `models.embedder` in a configuration and leaves every other line as it is.
+fn write(path: &Path, id: &str) -> Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let changed = with_embedder(&text, id).with_context(|| path.display().to_string())?;
+    Config::parse(&changed, path)?;
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    std::fs::write(&part, changed)
+        .and_then(|()| std::fs::set_permissions(&part, std::fs::metadata(path)?.permissions()))
+        .and_then(|()| std::fs::rename(&part, path))
+        .with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+fn with_embedder(text: &str, id: &str) -> Result<String> {
+    let mut file: toml_edit::DocumentMut = text.parse()?;
+    let models = file.entry("models").or_insert_with(toml_edit::table);
+    let models = models.as_table_like_mut().context("models is no section")?;
+    match models.get_mut("embedder").and_then(toml_edit::Item::as_value_mut) {
+        Some(value) => {
+            let decor = value.decor().clone();
+            *value = id.into();
+            *value.decor_mut() = decor;
+        }
+        None => {
+            models.insert("embedder", toml_edit::value(id));
+        }
+    }
+    Ok(file.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choice_changes_only_for_what_is_clearly_faster() {
+        assert_eq!(choose("a", &[("a", 4.0), ("b", 3.9), ("c", 5.0)]), "a");
+        assert_eq!(choose("a", &[("a", 4.0), ("b", 3.7), ("c", 3.6)]), "c");
+        assert_eq!(choose("b", &[("a", 4.0), ("b", 1.0)]), "b");
+        // The present one may have no threshold and not be measured.
+        assert_eq!(choose("x", &[("a", 4.0)]), "a");
+    }
+
+    #[test]
+    fn every_other_line_of_the_configuration_stays() {
+        let text = "# door\n[camera]\nsource = \"replay:x\" # the clip\n\n[models]\nembedder = \"a\" # ours\nmin_face = 0.2\n";
+        assert_eq!(with_embedder(text, "b").unwrap(), text.replace("\"a\"", "\"b\""));
+        assert_eq!(with_embedder("# mine\n", "b").unwrap(), "# mine\n[models]\nembedder = \"b\"\n");
+        assert!(with_embedder("models = 3", "b").is_err());
+        assert!(with_embedder("= 3", "b").is_err());
+    }
+}
