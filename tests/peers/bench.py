@@ -384,7 +384,7 @@ class Bench:
             who = f"Limen, {c.name}" if c in ours else c.name
             self.table.rows.append(dict(what="frame to decision", who=who, p50_ms=list(p50), p95_ms=list(p95)))
             print(f"{who:<42} {p50[CPU]:>8.2f} {p95[CPU]:>8.2f}   {'':<12} {p50[CLOCK]:>8.2f} {p95[CLOCK]:>8.2f}")
-        self.best["door p95"] = float(numpy.quantile(times[0, :, CLOCK], 0.95)) * 1e3
+        self.best["door p95"] = numpy.quantile(times[0], 0.95, axis=0) * 1e3
 
     # --- Aims ---
 
@@ -396,7 +396,9 @@ class Bench:
             self.aim(f"{what}: ours / best peer ({peer})", ratios[peer], 0.85)
         self.aim("detection of one face: ours / YuNet", self.best.get("detection", {}).get(YUNET), 1.0)
         self.aim("scan of 1000000: ours / faiss flat", self.best.get("1000000 templates", {}).get(FLAT), 0.25)
-        self.aim("frame to decision, int8: p95 in ms by the clock", self.best.get("door p95"), 30.0)
+        for clock, name in ((CLOCK, "by the clock"), (CPU, "of CPU")):
+            p95 = self.best.get("door p95")
+            self.aim(f"frame to decision, int8: p95 in ms {name}", None if p95 is None else float(p95[clock]), 30.0)
 
     def aim(self, what, value, most):
         verdict = "NOT RUN" if value is None else "met" if value <= most else "missed"
