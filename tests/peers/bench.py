@@ -5,7 +5,11 @@
 One process holds Limen (tests/examples/pace.rs) and this one the peers. Both are tied to one core and take turns, a
 block of runs each, in rounds; a ratio is the median of the rounds' ratios, with its quartiles, so that whatever else
 the machine does meets both. Times are CPU time of the process, except where a row says "by the clock". A peer whose
-answer is another than the reference's is named and left out. Nothing here passes or fails by a time.
+answer is another than the reference's is named and left out. Nothing here passes or fails by a time. Rows by the clock,
+those of two threads among them, say little on a machine that does other work.
+
+Of LIMEN_SHARED it reads weights/yunet/yunet_n_320_320.onnx and weights/ultra-light/version-RFB-320.onnx (github.com,
+Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB); rows that want what is missing are NOT RUN.
 """
 
 import argparse
@@ -20,6 +24,7 @@ import sys
 import tempfile
 import tomllib
 
+sys.dont_write_bytecode = True  # of the files beside this one
 # Before the libraries that read them.
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", RAYON_NUM_THREADS="1", OPENCV_LOG_LEVEL="ERROR")
 
