@@ -111,33 +111,33 @@ fn family(level: Level, vectors: usize) -> Family {
     use super::simd::{Avx2, Avx512};
     match (level, vectors) {
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 4) => {
+        (Level::Avx512(_), 4) => {
             family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", 4: 6 4 3 2 1)
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 3) => {
+        (Level::Avx512(_), 3) => {
             family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", 3: 8 6 4 2 1)
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 2) => {
+        (Level::Avx512(_), 2) => {
             family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", 2: 12 6 4 2 1)
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, _) => {
+        (Level::Avx512(_), _) => {
             family!(Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", 1: 12 6 4 2 1)
         }
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, 2) => family!(Avx2, "avx2,fma,f16c", 2: 6 4 3 2 1),
+        (Level::Avx2(_), 2) => family!(Avx2, "avx2,fma,f16c", 2: 6 4 3 2 1),
         #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, _) => family!(Avx2, "avx2,fma,f16c", 1: 12 6 4 2 1),
+        (Level::Avx2(_), _) => family!(Avx2, "avx2,fma,f16c", 1: 12 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon, 4) => family!(Neon, "neon", 4: 6 4 3 2 1),
+        (Level::Neon(_), 4) => family!(Neon, "neon", 4: 6 4 3 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon, 3) => family!(Neon, "neon", 3: 8 6 4 2 1),
+        (Level::Neon(_), 3) => family!(Neon, "neon", 3: 8 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon, 2) => family!(Neon, "neon", 2: 12 6 4 2 1),
+        (Level::Neon(_), 2) => family!(Neon, "neon", 2: 12 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon, _) => family!(Neon, "neon", 1: 12 6 4 2 1),
+        (Level::Neon(_), _) => family!(Neon, "neon", 1: 12 6 4 2 1),
         (Level::Portable, 2) => family!(Portable, 2: 6 4 3 2 1),
         (Level::Portable, _) => family!(Portable, 1: 6 4 3 2 1),
     }

@@ -4,20 +4,24 @@ use std::sync::OnceLock;
 
 use half::f16;
 
+/// That a level was found on this CPU: made here alone, so that no safe code can name one that the CPU has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found(());
+
 /// What the CPU can do, from the plainest up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Plain Rust on groups of four, which compilers turn into SSE2 or what else there is.
     Portable,
     /// AVX2 with FMA and F16C.
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    Avx2(Found),
     /// AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512(Found),
     /// NEON, which every aarch64 has.
     #[cfg(target_arch = "aarch64")]
-    Neon,
+    Neon(Found),
 }
 
 impl Level {
@@ -31,20 +35,20 @@ impl Level {
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "aarch64")]
-        levels.push(Level::Neon);
+        levels.push(Level::Neon(Found(())));
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("f16c")
             {
-                levels.push(Level::Avx2);
+                levels.push(Level::Avx2(Found(())));
                 if is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
                 {
-                    levels.push(Level::Avx512);
+                    levels.push(Level::Avx512(Found(())));
                 }
             }
         }
@@ -56,11 +60,11 @@ impl Level {
         match self {
             Level::Portable => 4,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 8,
+            Level::Avx2(_) => 8,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => 16,
+            Level::Avx512(_) => 16,
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => 4,
+            Level::Neon(_) => 4,
         }
     }
 
@@ -69,11 +73,11 @@ impl Level {
         match self {
             Level::Portable => 2,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 2,
+            Level::Avx2(_) => 2,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => 4,
+            Level::Avx512(_) => 4,
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => 4,
+            Level::Neon(_) => 4,
         }
     }
 }
@@ -623,11 +627,11 @@ macro_rules! by_level {
                 match level {
                     Level::Portable => $body::<$crate::kernels::simd::Portable>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => avx2($($arg),*),
+                    Level::Avx2(_) => avx2($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx512 => avx512($($arg),*),
+                    Level::Avx512(_) => avx512($($arg),*),
                     #[cfg(target_arch = "aarch64")]
-                    Level::Neon => $body::<$crate::kernels::simd::Neon>($($arg),*),
+                    Level::Neon(_) => $body::<$crate::kernels::simd::Neon>($($arg),*),
                 }
             }
         }

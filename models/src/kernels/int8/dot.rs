@@ -38,17 +38,17 @@ impl Unit {
     fn available(level: Level, weights: &[i8]) -> Vec<Self> {
         let mut units = vec![Self::Plain(level)];
         #[cfg(target_arch = "x86_64")]
-        if level >= Level::Avx2 {
+        if matches!(level, Level::Avx2(_) | Level::Avx512(_)) {
             units.push(Self::Avx2);
             if is_x86_feature_detected!("avxvnni") {
                 units.push(Self::Vnni256);
             }
-            if level >= Level::Avx512 && is_x86_feature_detected!("avx512vnni") {
+            if matches!(level, Level::Avx512(_)) && is_x86_feature_detected!("avx512vnni") {
                 units.push(Self::Vnni512);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if level == Level::Neon {
+        if matches!(level, Level::Neon(_)) {
             if !weights.contains(&i8::MIN) {
                 units.push(Self::Neon);
             }
