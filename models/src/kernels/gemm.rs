@@ -38,6 +38,28 @@ pub struct Tile<'a> {
 /// The CPU must have the level, and every offset that the operands name must lie inside their allocations.
 type Kernel = unsafe fn(&Tile<'_>);
 
+/// Adds one term's products: lane `LANE` of each row's `x` with the vectors at `b`.
+///
+/// # Safety
+/// The CPU must have the level, and `NV` vectors must lie at `b`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "loops of known length are unrolled")]
+unsafe fn add_lane<S: Simd, const MR: usize, const NV: usize, const LANE: i32>(
+    sums: &mut [[S::V; NV]; MR],
+    x: &[S::V; MR],
+    b: *const f32,
+) {
+    for v in 0..NV {
+        // SAFETY: the caller's promise, handed on.
+        unsafe {
+            let b = S::load(b.add(v * S::LANES));
+            for i in 0..MR {
+                sums[i][v] = S::fma_lane::<LANE>(x[i], b, sums[i][v]);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "indices of the formula; loops of known length are unrolled")]
 unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
@@ -47,7 +69,23 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
         for &(a, b) in t.segments {
             let mut a = t.a.add(a);
             let mut b = t.b.add(b);
-            for _ in 0..t.k {
+            let mut left = t.k;
+            if MR * NV + MR < S::BY_LANE && t.a_k == 1 {
+                for _ in 0..t.k / 4 {
+                    let mut x = [S::splat(0.0); MR];
+                    for i in 0..MR {
+                        x[i] = S::load(a.wrapping_add(i.wrapping_mul(t.a_row)));
+                    }
+                    add_lane::<S, MR, NV, 0>(&mut sums, &x, b);
+                    add_lane::<S, MR, NV, 1>(&mut sums, &x, b.wrapping_add(t.b_k));
+                    add_lane::<S, MR, NV, 2>(&mut sums, &x, b.wrapping_add(t.b_k.wrapping_mul(2)));
+                    add_lane::<S, MR, NV, 3>(&mut sums, &x, b.wrapping_add(t.b_k.wrapping_mul(3)));
+                    a = a.wrapping_add(4);
+                    b = b.wrapping_add(t.b_k.wrapping_mul(4));
+                }
+                left = t.k % 4;
+            }
+            for _ in 0..left {
                 let mut vectors = [S::splat(0.0); NV];
                 for v in 0..NV {
                     vectors[v] = S::load(b.add(v * S::LANES));

@@ -107,6 +107,18 @@ pub unsafe trait Simd: Copy {
     unsafe fn store_n(p: *mut f32, v: Self::V, n: usize);
     /// `a * b + c`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Registers, where there are four lanes and [`Simd::fma_lane`] is one instruction; else 0.
+    const BY_LANE: usize = 0;
+    /// `x[LANE] * b + c`.
+    #[inline(always)]
+    unsafe fn fma_lane<const LANE: i32>(x: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let mut all = [0.0; 16];
+        // SAFETY: the caller's promise, handed on; no vector has more lanes than `all`.
+        unsafe {
+            Self::store(all.as_mut_ptr(), x);
+            Self::fma(Self::splat(all[LANE as usize]), b, c)
+        }
+    }
     /// `a + b`.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.
@@ -541,6 +553,17 @@ mod arm {
         #[inline(always)]
         unsafe fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
             unsafe { vfmaq_f32(c, a, b) }
+        }
+        const BY_LANE: usize = 32;
+        #[inline(always)]
+        unsafe fn fma_lane<const LANE: i32>(x: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+            // (By `vfmaq_laneq_f32` the compiler reads ahead until the sums no longer fit the registers.)
+            let mut sum = c;
+            unsafe {
+                asm!("fmla {0:v}.4s, {1:v}.4s, {2:v}.s[{3}]", inout(vreg) sum, in(vreg) b, in(vreg) x, const LANE,
+                    options(pure, nomem, nostack, preserves_flags));
+            }
+            sum
         }
         #[inline(always)]
         unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
