@@ -15,10 +15,14 @@ const QUADS: usize = LANES / 4;
 #[inline(always)]
 unsafe fn broadcast(a: *const u8) -> int8x16_t {
     // SAFETY: the caller vouches for the bytes; every aarch64 has NEON.
-    unsafe {
-        let x = vreinterpretq_u8_u32(vdupq_n_u32(a.cast::<u32>().read_unaligned()));
-        vreinterpretq_s8_u8(veorq_u8(x, vdupq_n_u8(0x80)))
-    }
+    unsafe { signed(vreinterpretq_u8_u32(vdupq_n_u32(a.cast::<u32>().read_unaligned()))) }
+}
+
+/// Bytes less 128.
+#[inline(always)]
+fn signed(x: uint8x16_t) -> int8x16_t {
+    // SAFETY: every aarch64 has NEON.
+    unsafe { vreinterpretq_s8_u8(veorq_u8(x, vdupq_n_u8(0x80))) }
 }
 
 /// Adds to each lane of `sum` the products of its four terms. (`vdotq_s32` is not in stable Rust yet.)
@@ -33,11 +37,44 @@ fn dot(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
     sum
 }
 
+/// The same with the four terms in lane `LANE` of `b`.
+#[inline]
+#[target_feature(enable = "dotprod")]
+fn dot_lane<const LANE: i32>(mut sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
+    // SAFETY: one instruction on registers, which the CPU has.
+    unsafe {
+        asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.4b[{3}]", inout(vreg) sum, in(vreg) a, in(vreg) b, const LANE,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sum
+}
+
+/// Adds one group's products: lane `LANE` of each pixel's `x` with the weights at `w`.
+///
+/// # Safety
+/// The CPU must have the dot product instructions, and a vector of outputs must lie at `w`.
+#[inline]
+#[target_feature(enable = "dotprod")]
+unsafe fn add_lane<const MR: usize, const LANE: i32>(
+    sums: &mut [[int32x4_t; QUADS]; MR],
+    x: &[int8x16_t; MR],
+    w: *const i8,
+) {
+    for q in 0..QUADS {
+        // SAFETY: the caller vouches for the weights.
+        let weights = unsafe { vld1q_s8(w.add(q * 4 * TERMS)) };
+        for i in 0..MR {
+            sums[i][q] = dot_lane::<LANE>(sums[i][q], weights, x[i]);
+        }
+    }
+}
+
 /// # Safety
 /// As [`super::Unit::tile`], and the CPU must have the dot product instructions.
 #[target_feature(enable = "dotprod")]
 #[allow(clippy::needless_range_loop, reason = "loops of known length are unrolled")]
 unsafe fn tile_dot<const MR: usize>(t: &Tile, vectors: usize) {
+    let step = vectors * LANES * TERMS;
     // SAFETY: the caller vouches for every byte under the taps, for the weights and for the sums.
     unsafe {
         for v in 0..vectors {
@@ -45,7 +82,19 @@ unsafe fn tile_dot<const MR: usize>(t: &Tile, vectors: usize) {
             let mut w = t.weights.add(v * LANES * TERMS);
             for row in 0..t.rows {
                 let mut a = t.a.wrapping_add(row.wrapping_mul(t.tap));
-                for _ in 0..t.groups {
+                for _ in 0..t.groups / 4 {
+                    let mut x = [vdupq_n_s8(0); MR];
+                    for i in 0..MR {
+                        x[i] = signed(vld1q_u8(a.wrapping_add(i.wrapping_mul(t.pixel))));
+                    }
+                    add_lane::<MR, 0>(&mut sums, &x, w);
+                    add_lane::<MR, 1>(&mut sums, &x, w.wrapping_add(step));
+                    add_lane::<MR, 2>(&mut sums, &x, w.wrapping_add(2 * step));
+                    add_lane::<MR, 3>(&mut sums, &x, w.wrapping_add(3 * step));
+                    a = a.wrapping_add(4 * TERMS);
+                    w = w.wrapping_add(4 * step);
+                }
+                for _ in 0..t.groups % 4 {
                     let weights = [0, 1, 2, 3].map(|q| vld1q_s8(w.add(q * 4 * TERMS)));
                     for i in 0..MR {
                         let x = broadcast(a.wrapping_add(i.wrapping_mul(t.pixel)));
@@ -54,7 +103,7 @@ unsafe fn tile_dot<const MR: usize>(t: &Tile, vectors: usize) {
                         }
                     }
                     a = a.wrapping_add(TERMS);
-                    w = w.wrapping_add(vectors * LANES * TERMS);
+                    w = w.wrapping_add(step);
                 }
             }
             for i in 0..MR {
