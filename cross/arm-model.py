@@ -2,17 +2,19 @@
 """Counts what Limen executes on ARM, instruction by instruction, and models how long that takes.
 
     cross/arm-model.py [--loops N] [--only WORKLOAD]...
+    cross/arm-model.py --check
 
 Builds two examples by cross/build and runs them under QEMU's user mode, once for a processor with the dot product
 (Cortex-A76) and once for one without (Cortex-A72). QEMU's log names each block of instructions when it translates it
 (in_asm) and each time it executes it (exec,nochain): sums over the blocks are exact counts. A run of three less a run of
-one, halved, is one run without loading. --check counts one small run again, an instruction at a time.
+one, halved, is one run without loading. Of the networks, Limen's own functions are counted, not libc's nor tract's (whose
+loading takes too long to log); of the scan all. --check counts one small run again, an instruction at a time.
 
-llvm-mca then gives the cycles of each block, repeated 100 times, all memory in the first-level cache. LLVM has tables
-for A53 and A55, lends A57's to A72, and has none for A76 but one for its server form, Neoverse N1, taken here with A76's
-four instructions a cycle.
+llvm-mca then gives the cycles of each block, repeated 100 times by itself, all memory in the first-level cache. LLVM has
+tables for A53 and A55, lends A57's to A72, and has none for A76 but one for its server form, Neoverse N1, taken here
+with A76's four instructions a cycle.
 
-Needs what cross/setup fetches, llvm 19 or newer (`apt-get install llvm-19`) and binutils for aarch64. A few minutes.
+Needs what cross/setup fetches, llvm 19 or newer (`apt-get install llvm-19`) and binutils for aarch64. Ten minutes.
 """
 
 import argparse
