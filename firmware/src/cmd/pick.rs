@@ -56,9 +56,8 @@ pub fn run(site: &Site, as_json: bool) -> Result<Exit> {
     let times: Vec<(&str, f64)> = all.iter().map(|c| (c.id.as_str(), c.median_ms())).collect();
     let fastest = choose(&now, &times);
     let of = |id: &str| all.iter().find(|c| c.id == id).map_or("", |c| c.model_id.as_str());
-    let known = templates(&config, of(&now))?;
-    let stuck = fastest != now && known > templates(&config, of(fastest))?;
-    let chosen = if stuck { now.as_str() } else { fastest };
+    let known = if fastest == now { None } else { only_known_to(&config, of(&now), of(fastest))? };
+    let chosen = if known.is_some() { now.as_str() } else { fastest };
     for (id, ms) in &times {
         let (is_now, is_chosen) = (*id == now, *id == chosen);
         if as_json {
@@ -68,7 +67,7 @@ pub fn run(site: &Site, as_json: bool) -> Result<Exit> {
             crate::say!("{id:<24} {ms:>8.2} ms  {}", marks.collect::<Vec<_>>().join(", "));
         }
     }
-    if stuck {
+    if let Some(known) = known {
         eprintln!(
             "{now} stays: {known} templates in {} were made with it, and {fastest}, which is faster, knows nobody by \
              them. To change, set models.embedder = \"{fastest}\" and enrol everybody again",
@@ -127,13 +126,15 @@ fn choose<'a>(now: &'a str, times: &[(&'a str, f64)]) -> &'a str {
     fastest.filter(|(_, ms)| *ms < CLEARLY * present).map_or(now, |(id, _)| id)
 }
 
-/// Templates of one model in the gallery; none where there is no gallery yet.
-fn templates(config: &Config, model_id: &str) -> Result<u64> {
+/// How many templates the gallery holds of model `now`, where it holds fewer of `next`; `None` where there is no gallery
+/// yet, too.
+fn only_known_to(config: &Config, now: &str, next: &str) -> Result<Option<u64>> {
     if !config.gallery.file.exists() {
-        return Ok(0);
+        return Ok(None);
     }
-    let contents = Gallery::open_read_only(&config.gallery.file)?.contents()?;
-    Ok(contents.templates.iter().filter(|(model, _)| model.as_str() == model_id).map(|(_, n)| n).sum())
+    let templates = Gallery::open_read_only(&config.gallery.file)?.contents()?.templates;
+    let of = |id: &str| templates.iter().find(|(model, _)| model.as_str() == id).map_or(0, |(_, n)| *n);
+    Ok(Some(of(now)).filter(|n| *n > of(next)))
 }
 
 /// Sets `models.embedder` in a configuration and leaves every other line as it is.

@@ -130,8 +130,8 @@ fn people(args: &Calibrate) -> Result<Vec<Identity>> {
         all.extend(others);
         all.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    let others = Exclusions::from_words(&args.leave_out)?;
-    all.retain(|i| !others.contains(&i.name));
+    let left_out = Exclusions::from_words(&args.leave_out)?;
+    all.retain(|i| !left_out.contains(&i.name));
     if let Some(file) = &args.one_person {
         let text = fs::read_to_string(file)
             .with_context(|| format!("{}: the list of names cannot be read", file.display()))?;

@@ -3,13 +3,38 @@
 #[cfg(target_arch = "aarch64")]
 mod arm;
 #[cfg(target_arch = "x86_64")]
-mod avx2;
+mod avx;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use crate::kernels::simd::{Level, Simd};
+
+/// Runs the tile of the most pixels that there are, of those listed, and returns how many.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_macro_rules, reason = "only AVX-512 tiles have several widths")
+)]
+macro_rules! widest {
+    ($left:ident: $($mr:literal)+, $tile:ident, $nv:literal, $arguments:tt) => {{
+        $(if $left >= $mr {
+            // SAFETY: the caller's promise, handed on.
+            unsafe { $tile::<$mr, $nv> $arguments };
+            return $mr;
+        })+
+        0
+    }};
+    ($left:ident: $($mr:literal)+, $tile:ident $arguments:tt) => {{
+        $(if $left >= $mr {
+            // SAFETY: the caller's promise, handed on.
+            unsafe { $tile::<$mr> $arguments };
+            return $mr;
+        })+
+        0
+    }};
+}
+use widest;
 
 /// What the CPU has for such sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,11 +255,11 @@ impl Unit {
                     1
                 }
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => avx2::run(tile, vectors, left),
+                Self::Avx2 => avx::run_pairs(tile, vectors, left),
                 #[cfg(target_arch = "x86_64")]
-                Self::Vnni256 => vnni::run256(tile, vectors, left),
+                Self::Vnni256 => avx::run_vnni(tile, vectors, left),
                 #[cfg(target_arch = "x86_64")]
-                Self::Vnni512 => vnni::run512(tile, vectors, left),
+                Self::Vnni512 => vnni::run(tile, vectors, left),
                 #[cfg(target_arch = "aarch64")]
                 Self::Neon => arm::run_neon(tile, vectors, left),
                 #[cfg(target_arch = "aarch64")]

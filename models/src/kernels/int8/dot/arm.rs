@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{LANES, TERMS, Tile};
+use super::{LANES, TERMS, Tile, widest};
 
 /// Registers of a vector of outputs: four outputs of four terms each.
 const QUADS: usize = LANES / 4;
@@ -121,16 +121,7 @@ unsafe fn tile_dot<const MR: usize>(t: &Tile, vectors: usize) {
 /// # Safety
 /// As [`super::Unit::tile`], and the CPU must have the dot product instructions.
 pub unsafe fn run_dot(t: &Tile, vectors: usize, left: usize) -> usize {
-    // SAFETY: the caller's promise, handed on.
-    unsafe {
-        match left {
-            6.. => tile_dot::<6>(t, vectors),
-            4.. => tile_dot::<4>(t, vectors),
-            2.. => tile_dot::<2>(t, vectors),
-            _ => tile_dot::<1>(t, vectors),
-        }
-    }
-    [6, 4, 2, 1].into_iter().find(|n| left >= *n).unwrap_or(0)
+    widest!(left: 6 4 2 1, tile_dot(t, vectors))
 }
 
 /// Of each register of four outputs the sums of the first two and of the last two, each in two lanes.
@@ -204,7 +195,5 @@ unsafe fn tile_neon<const MR: usize>(t: &Tile, vectors: usize) {
 /// # Safety
 /// As [`super::Unit::tile`]; no weight may be -128.
 pub unsafe fn run_neon(t: &Tile, vectors: usize, left: usize) -> usize {
-    // SAFETY: the caller's promise, handed on.
-    unsafe { if left >= 2 { tile_neon::<2>(t, vectors) } else { tile_neon::<1>(t, vectors) } }
-    left.min(2)
+    widest!(left: 2 1, tile_neon(t, vectors))
 }
