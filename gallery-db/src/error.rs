@@ -187,6 +187,8 @@ pub(crate) enum Fault {
     Sql(rusqlite::Error),
     /// The file holds what this program never wrote.
     Damaged(String),
+    /// From the system.
+    Io(std::io::Error),
     /// Decided by this crate.
     Refused(GalleryError),
 }
@@ -197,6 +199,7 @@ impl Fault {
         match self {
             Self::Sql(source) => from_sqlite(path, source),
             Self::Damaged(why) => GalleryError::Corrupt { path: path.to_owned(), why },
+            Self::Io(source) => GalleryError::Io { path: path.to_owned(), source },
             Self::Refused(error) => error,
         }
     }

@@ -1,6 +1,8 @@
 //! The search indices of a gallery, one a model, kept in step with the file.
 
 use std::collections::HashMap;
+use std::sync::mpsc;
+use std::thread;
 
 use rusqlite::Connection;
 
@@ -106,16 +108,67 @@ fn data_version(db: &Connection) -> Result<i64, Fault> {
     Ok(db.pragma_query_value(None, "data_version", |row| row.get(0))?)
 }
 
-/// One statement, so one state of the file.
+/// Templates that are handed over together, and how many such batches may wait.
+const BATCH: usize = 64;
+const WAITING: usize = 16;
+
+/// Templates on their way from the file to an index.
+#[derive(Default)]
+struct Batch {
+    /// Whose they are, and where their values end.
+    owners: Vec<(TemplateId, SubjectId, usize)>,
+    values: Vec<f32>,
+}
+
+/// One statement, so one state of the file. This thread reads, another makes the index: each takes about as long.
 fn load(db: &Connection, model: &ModelId, memory: usize) -> Result<Option<Held>, Fault> {
-    let mut held: Option<Held> = None;
-    template::for_each_vector(db, model, |id, subject, vector| {
+    thread::scope(|scope| {
+        let (send, batches) = mpsc::sync_channel::<Batch>(WAITING);
+        let (give_back, emptied) = mpsc::channel::<Batch>();
+        let make = move || {
+            let mut held = None;
+            for mut batch in batches {
+                add_all(&mut held, &batch, memory)?;
+                batch.owners.clear();
+                batch.values.clear();
+                // Nobody wants it back at the end.
+                let _ = give_back.send(batch);
+            }
+            Ok(held)
+        };
+        let maker = thread::Builder::new().name("gallery-index".into()).spawn_scoped(scope, make);
+        let maker = maker.map_err(Fault::Io)?;
+        let mut batch = Batch::default();
+        // A maker that gives up has hung up; why, it says in the end.
+        let hand_over = |batch: Batch| send.send(batch).is_ok();
+        let read = template::for_each_vector(db, model, |id, subject, vector| {
+            batch.values.extend_from_slice(vector);
+            batch.owners.push((id, subject, batch.values.len()));
+            if batch.owners.len() == BATCH {
+                let next = emptied.try_recv().unwrap_or_default();
+                hand_over(std::mem::replace(&mut batch, next));
+            }
+            Ok(())
+        });
+        hand_over(batch);
+        drop(send);
+        let held = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        read.and(held)
+    })
+}
+
+/// Adds the templates of `batch` to an index, which is made with the first.
+fn add_all(held: &mut Option<Held>, batch: &Batch, memory: usize) -> Result<(), Fault> {
+    let mut start = 0;
+    for (id, subject, end) in &batch.owners {
+        let vector = &batch.values[start..*end];
+        start = *end;
         let damaged = |e| Fault::Damaged(format!("template {id}: {e}"));
-        let held = match &mut held {
+        let held = match &mut *held {
             Some(held) => held,
             none => none.insert(Held::new(vector.len(), memory).map_err(damaged)?),
         };
-        held.insert(subject, id, vector).map_err(damaged)
-    })?;
-    Ok(held)
+        held.insert(*subject, *id, vector).map_err(damaged)?;
+    }
+    Ok(())
 }
