@@ -95,7 +95,7 @@ fn bgr() -> Colour {
 }
 
 /// Weights to begin with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum Start {
     /// A checkpoint of a run: backbone, and the classifier too where it has as many classes.
@@ -106,6 +106,13 @@ pub enum Start {
     Weights(PathBuf),
     /// The same of a smaller network, which this one begins as: fewer residual units, or the light head for fc5.
     Smaller(PathBuf),
+    /// A checkpoint as above, with embeddings of another length in the same directions.
+    Scaled {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// How many times as long.
+        by: f32,
+    },
 }
 
 /// An embedder whose embeddings the network is pulled toward.
@@ -218,6 +225,9 @@ impl Config {
         self.head.validate().context("head")?;
         if let Some(share) = self.classes.sample {
             ensure!(share > 0.0 && share <= 1.0, "classes.sample = {share}: above 0, at most 1");
+        }
+        if let Some(Start::Scaled { by, .. }) = &self.start {
+            ensure!(*by > 0.0 && by.is_finite(), "start.scaled.by = {by}: above 0");
         }
         self.schedule.validate().context("schedule")?;
         self.guard.validate().context("guard")?;

@@ -105,7 +105,13 @@ impl Pupil {
             solver,
             device: device.clone(),
         };
-        if let Some(Start::Checkpoint(path) | Start::Weights(path) | Start::Smaller(path)) = &config.start {
+        if let Some(
+            Start::Checkpoint(path)
+            | Start::Weights(path)
+            | Start::Smaller(path)
+            | Start::Scaled { checkpoint: path, .. },
+        ) = &config.start
+        {
             pupil.begin(path).with_context(|| path.display().to_string())?;
         }
         Ok(pupil)
@@ -294,7 +300,8 @@ impl Pupil {
     /// Begins as the file says that the run's start names.
     fn begin(&mut self, path: &Path) -> Result<()> {
         match &self.config.start {
-            Some(Start::Checkpoint(_)) => self.begin_from(&mut checkpoint::load(path)?),
+            Some(Start::Checkpoint(_)) => self.begin_from(&mut checkpoint::load(path)?, 1.0),
+            Some(Start::Scaled { by, .. }) => self.begin_from(&mut checkpoint::load(path)?, *by),
             Some(Start::Smaller(_)) => {
                 start::grow(&mut self.net, start::read(path)?, &self.config.network, &self.device)
             }
@@ -317,11 +324,15 @@ impl Pupil {
         Ok(())
     }
 
-    /// Takes the network of another run, and its classifier where it has as many classes.
-    fn begin_from(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
+    /// Takes the network of another run, its embeddings `times` as long, and its classifier where it has as many
+    /// classes.
+    fn begin_from(&mut self, checkpoint: &mut Checkpoint, times: f32) -> Result<()> {
         let classifier = (checkpoint.state.classes == self.classes).then_some(&mut self.outer[0]);
         for param in self.net.params_mut().iter_mut().chain(classifier) {
-            let values = checkpoint.take(&format!("param/{}", param.name), &param.shape)?;
+            let mut values = checkpoint.take(&format!("param/{}", param.name), &param.shape)?;
+            if param.name.starts_with("fc5.") {
+                values.iter_mut().for_each(|v| *v *= times);
+            }
             param.value = flat(&values, &self.device);
         }
         self.load_statistics(checkpoint)
@@ -348,7 +359,7 @@ pub fn network_of(config: &Config, mut checkpoint: Checkpoint, device: &Device) 
         Config { start: config.start.clone().filter(|s| matches!(s, Start::Onnx(_))), ..config.clone() };
     let mut pupil = Pupil::new(&bare, classes, None, device)?;
     checkpoint.state.classes = 0; // the classifier stays behind
-    pupil.begin_from(&mut checkpoint)?;
+    pupil.begin_from(&mut checkpoint, 1.0)?;
     pupil.net.to_network()
 }
 

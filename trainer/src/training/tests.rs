@@ -175,6 +175,19 @@ fn other_pictures_and_other_networks_are_refused() {
     });
     assert_eq!(of_checkpoint, of_weights);
     assert_ne!(of_weights, first.network.build(first.seed).unwrap(), "and not what was drawn");
+    // One with longer embeddings has the same directions.
+    next.start = Some(Start::Scaled { checkpoint: ended.checkpoint.clone(), by: 4.0 });
+    let of_scaled = pupil::network_at_start(&next, &Device::flex()).unwrap();
+    let embed = |net: &crate::graph::Network| {
+        let picture = vec![0.25; 3 * HEIGHT * WIDTH];
+        evaluate(net, &picture, 1, HEIGHT, WIDTH).unwrap().remove(0).data
+    };
+    for (long, short) in embed(&of_scaled).iter().zip(embed(&of_checkpoint)) {
+        assert!(
+            (long - 4.0 * short).abs() <= 1e-4 * short.abs().max(1.0),
+            "{long} is not four times {short}"
+        );
+    }
     std::fs::remove_dir_all(dir.path().join("people/p5")).unwrap();
     let e = go(&first, &run, Begin::Resume).unwrap_err().to_string();
     assert!(e.contains("other pictures"), "{e}");
