@@ -240,7 +240,7 @@ mod tests {
         let sighting = Sighting {
             track: TrackId(0),
             detection: Detection { bbox: BBox::default(), landmarks: Landmarks::default(), confidence: 1.0 },
-            quality: Quality { measures: None, score: 1.0, reasons: vec![] },
+            quality: Quality { measures: None, score: 1.0, reasons: Default::default() },
             best: Some(Match { subject, id: "7".into(), name: "Somebody".into(), score: 0.6 }),
             margin: None,
             decision: crate::decide::decide(

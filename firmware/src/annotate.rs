@@ -7,7 +7,7 @@ use limen_gallery_db::score::cosine;
 use limen_models::geometry::Detection;
 use limen_models::image::RgbImage;
 use limen_models::photo;
-use limen_models::pipeline::{Embed, Pipeline};
+use limen_models::pipeline::{Embed, Pipeline, Workspace};
 use serde::Serialize;
 
 use crate::display::overlay::{Tag, draw_face};
@@ -45,7 +45,7 @@ pub struct Annotator<'a> {
 impl<'a> Annotator<'a> {
     /// Reads `folder`: `NAME.jpg` or `NAME/first.jpg` is one subject each, in name order.
     pub fn new(pipeline: &'a Pipeline, folder: &Path, threshold: f32) -> Result<Self> {
-        let mut subjects = Vec::new();
+        let (mut subjects, mut workspace) = (Vec::new(), Workspace::default());
         for path in listed(folder)? {
             let name = path.file_stem().map(|n| n.to_string_lossy().replace('_', " ")).unwrap_or_default();
             let photo = if path.is_dir() {
@@ -57,7 +57,8 @@ impl<'a> Annotator<'a> {
                 path
             };
             let image = photo::decode_file(&photo)?;
-            let (mut faces, _) = pipeline.process(image.view(), Embed::All)?;
+            pipeline.process(image.view(), Embed::All, &mut workspace)?;
+            let mut faces = std::mem::take(&mut workspace).into_faces();
             faces.sort_by(|a, b| b.detection.bbox.area().total_cmp(&a.detection.bbox.area()));
             let Some(embedding) = faces.into_iter().find_map(|f| f.embedding) else {
                 bail!("{}: no face found; every gallery photograph needs one", photo.display());
@@ -71,9 +72,10 @@ impl<'a> Annotator<'a> {
 
     /// Finds and names every face of `frame`.
     pub fn label(&self, frame: &RgbImage) -> Result<Vec<Labelled>> {
-        let (faces, _) = self.pipeline.process(frame.view(), Embed::All)?;
+        let mut workspace = Workspace::default();
+        let (faces, _) = self.pipeline.process(frame.view(), Embed::All, &mut workspace)?;
         Ok(faces
-            .into_iter()
+            .iter()
             .map(|face| {
                 let scores: Vec<f32> = match &face.embedding {
                     Some(e) => {

@@ -113,11 +113,21 @@ pub struct Models {
     pub embedder: String,
     /// Smallest face looked for, as a share of the frame's shorter side.
     pub min_face: f32,
+    /// At least so often, in ms, the whole picture is searched for faces; in between, only around those in sight.
+    pub full_search_ms: u64,
+    /// Threads that share the networks' work on a frame; 0: one for each core but one.
+    pub threads: u32,
 }
 
 impl Default for Models {
     fn default() -> Self {
-        Self { folder: "/usr/share/limen/models".into(), embedder: String::new(), min_face: 0.125 }
+        Self {
+            folder: "/usr/share/limen/models".into(),
+            embedder: String::new(),
+            min_face: 0.125,
+            full_search_ms: 250,
+            threads: 0,
+        }
     }
 }
 
@@ -273,6 +283,8 @@ impl Config {
             .or_else(|| range("camera.frames_per_second", c.frames_per_second.into(), 1.0, 120.0))
             .or_else(|| range("camera.hold_frames", c.hold_frames.into(), 1.0, 10_000.0))
             .or_else(|| range("models.min_face", self.models.min_face.into(), 0.02, 1.0))
+            .or_else(|| range("models.threads", self.models.threads.into(), 0.0, 64.0))
+            .or_else(|| range("models.full_search_ms", self.models.full_search_ms as f64, 0.0, 10_000.0))
             .or_else(|| {
                 self.models
                     .folder
@@ -343,6 +355,15 @@ impl Config {
         }
     }
 
+    /// Threads for the networks, at least one.
+    pub fn threads(&self) -> usize {
+        match self.models.threads {
+            // The camera, the display and the journal have a core of their own where there is one.
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get() - 1).max(1),
+            some => some as usize,
+        }
+    }
+
     /// The embedder asked for by id.
     pub fn embedder(&self) -> Option<&str> {
         Some(self.models.embedder.as_str()).filter(|id| !id.is_empty())
@@ -401,7 +422,7 @@ mod tests {
     }
 
     /// (what is written, the field or word named, the line named)
-    const BAD: [(&str, &str, usize); 24] = [
+    const BAD: [(&str, &str, usize); 25] = [
         ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
         ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
         ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -409,6 +430,7 @@ mod tests {
         ("[camera]\nframes_per_second = 0", "camera.frames_per_second", 2),
         ("[camera]\nhold_frames = 0", "camera.hold_frames", 2),
         ("[models]\nmin_face = 3.0", "models.min_face", 2),
+        ("[models]\nfull_search_ms = 60000", "models.full_search_ms", 2),
         ("[models]\nfolder = \"\"", "models.folder", 2),
         ("[gallery]\nfile = \"\"", "gallery.file", 2),
         ("[decision]\nfalse_match_rate = 0.5", "decision.false_match_rate", 2),

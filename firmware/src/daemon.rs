@@ -75,6 +75,7 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
             lost_after_ms: 1000,
             samples: 5,
         },
+        config.models.full_search_ms,
     );
     let slot = Slot::default();
     let (send, receive) = sync_channel(MESSAGES);

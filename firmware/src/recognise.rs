@@ -10,7 +10,7 @@ use limen_gallery_db::subject::{Standing as Suspension, Subject, SubjectId};
 use limen_gallery_db::template::ModelId;
 use limen_models::geometry::Detection;
 use limen_models::manifest::Manifest;
-use limen_models::pipeline::{Embed, Face, Pipeline, StageTimes};
+use limen_models::pipeline::{Embed, Face, Pipeline, StageTimes, Workspace};
 use limen_models::quality::{Limits, Quality};
 
 use crate::camera::Frame;
@@ -107,7 +107,8 @@ impl Recogniser {
             config.embedder(),
             config.detector(),
             limits.unwrap_or(config.quality),
-        )?;
+        )?
+        .with_threads(config.threads())?;
         let gallery = Gallery::open(file)?;
         let policy = Policy {
             threshold,
@@ -153,6 +154,10 @@ pub fn companions(faces: &[Face], of: usize) -> u32 {
 /// A recogniser that follows people from frame to frame.
 pub struct Watch {
     recogniser: Recogniser,
+    workspace: Workspace,
+    /// When the whole picture was last searched, and how long one may go without.
+    searched: Option<Millis>,
+    full_search_ms: u64,
     tracker: Tracker,
     told: HashMap<TrackId, Decision>,
     granted: HashMap<String, Millis>,
@@ -170,21 +175,37 @@ pub struct Seen {
 }
 
 impl Watch {
-    /// Begins with nobody in sight.
-    pub fn new(recogniser: Recogniser, tracks: track::Settings) -> Self {
-        Self { recogniser, tracker: Tracker::new(tracks), told: HashMap::new(), granted: HashMap::new() }
+    /// Begins with nobody in sight; at least every `full_search_ms` the whole picture is searched.
+    pub fn new(recogniser: Recogniser, tracks: track::Settings, full_search_ms: u64) -> Self {
+        Self {
+            recogniser,
+            workspace: Workspace::default(),
+            searched: None,
+            full_search_ms,
+            tracker: Tracker::new(tracks),
+            told: HashMap::new(),
+            granted: HashMap::new(),
+        }
     }
 
     /// Judges every face of `frame`; `now` is the wall clock, for validity dates.
     pub fn look(&mut self, frame: Arc<Frame>, now: Timestamp) -> Result<Seen> {
         // Somebody may have been enrolled or removed by another program.
         self.recogniser.gallery.refresh()?;
-        let (faces, times) = self.recogniser.pipeline.process(frame.image.view(), Embed::Good)?;
-        let ids = self.tracker.update(frame.at, &faces);
+        let mut workspace = std::mem::take(&mut self.workspace);
+        let (pipeline, view) = (&self.recogniser.pipeline, frame.image.view());
+        let (faces, times) = if self.searched.is_some_and(|at| frame.at.since(at) < self.full_search_ms) {
+            pipeline.follow(view, Embed::Good, &mut workspace)?
+        } else {
+            self.searched = Some(frame.at);
+            pipeline.process(view, Embed::Good, &mut workspace)?
+        };
+        let ids = self.tracker.update(frame.at, faces);
         let mut sightings = Vec::with_capacity(faces.len());
         for (i, (face, track)) in faces.iter().zip(ids).enumerate() {
-            sightings.push(self.judge(&faces, i, face, track, frame.at, now)?);
+            sightings.push(self.judge(faces, i, face, track, frame.at, now)?);
         }
+        self.workspace = workspace;
         let tracker = &self.tracker;
         self.told.retain(|id, _| tracker.get(*id).is_some());
         let cool_down = self.recogniser.policy.cool_down_ms;

@@ -174,7 +174,7 @@ mod tests {
             quality: Quality {
                 measures: None,
                 score: 0.5,
-                reasons: if good { vec![] } else { vec![Reason::Blurred] },
+                reasons: (!good).then_some(Reason::Blurred).into_iter().collect(),
             },
             aligned: None,
             embedding: sample.and_then(|s| Embedding::new(s.to_vec(), "m".into())),

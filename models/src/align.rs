@@ -113,11 +113,23 @@ impl Aligner {
     /// Cuts the face with `landmarks` out of `frame`. Pixel numbers are used from 0 on both sides, as in the ports
     /// of SphereFace's alignment (reference section 2.2).
     pub fn align(&self, frame: RgbView<'_>, landmarks: &Landmarks) -> Result<AlignedFace, AlignError> {
+        self.align_in(frame, landmarks, &mut Vec::new())
+    }
+
+    /// As [`Aligner::align`]; the crop takes the memory that `spare` has.
+    pub fn align_in(
+        &self,
+        frame: RgbView<'_>,
+        landmarks: &Landmarks,
+        spare: &mut Vec<u8>,
+    ) -> Result<AlignedFace, AlignError> {
         let (fit, residual_px) = Similarity::fit(&landmarks.0, &self.template)?;
         let s2 = fit.a * fit.a + fit.b * fit.b;
         let (ia, ib) = (fit.a / s2, fit.b / s2);
         let (w, h) = (frame.width() as f32, frame.height() as f32);
-        let mut data = vec![0u8; self.width * self.height * 3];
+        let mut data = std::mem::take(spare);
+        data.clear();
+        data.resize(self.width * self.height * 3, 0);
         let mut outside = 0usize;
         for (y, row) in data.chunks_exact_mut(self.width * 3).enumerate() {
             for (x, px) in row.chunks_exact_mut(3).enumerate() {

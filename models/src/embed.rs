@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::align::AlignedFace;
 use crate::error::ModelError;
 use crate::manifest::{EmbeddingSpec, Input, Manifest, Mirror, ModelEntry, Selection};
-use crate::resample::planes;
-use crate::session::Session;
+use crate::resample::pixels;
+use crate::session::{Output, Session};
 
 /// A face as a point on the unit sphere, and the model whose sphere it is.
 #[derive(Clone, PartialEq)]
@@ -40,6 +40,27 @@ impl Embedding {
     }
 }
 
+/// Memory that embeddings are made in, kept from one to the next.
+#[derive(Default)]
+pub struct Scratch {
+    outputs: Vec<Output>,
+    spare: Vec<Vec<f32>>,
+}
+
+impl std::fmt::Debug for Scratch {
+    /// Nothing of it: a face may lie in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scratch")
+    }
+}
+
+impl Scratch {
+    /// Takes the memory of an embedding that is not needed any more.
+    pub fn reuse(&mut self, embedding: Embedding) {
+        self.spare.push(embedding.values);
+    }
+}
+
 /// The embedder, loaded once.
 #[derive(Debug)]
 pub struct Embedder {
@@ -70,6 +91,11 @@ impl Embedder {
         Ok(Self { net, input: entry.input, spec, model: model.into() })
     }
 
+    /// As [`Session::with_threads`].
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { net: self.net.with_threads(threads), ..self }
+    }
+
     /// Length of the embeddings.
     pub fn length(&self) -> usize {
         self.spec.final_length()
@@ -82,31 +108,40 @@ impl Embedder {
 
     /// The unit embedding of one aligned face.
     pub fn embed(&self, face: &AlignedFace) -> Result<Embedding, ModelError> {
-        let values = match self.spec.mirror {
-            Mirror::None => self.views(face, [false])?.concat(),
+        self.embed_in(face, &mut Scratch::default())
+    }
+
+    /// As [`Embedder::embed`], in memory that earlier ones left in `scratch`.
+    pub fn embed_in(&self, face: &AlignedFace, scratch: &mut Scratch) -> Result<Embedding, ModelError> {
+        let mut values = scratch.spare.pop().unwrap_or_default();
+        values.clear();
+        match self.spec.mirror {
+            Mirror::None => values.extend_from_slice(self.views(face, &[false], scratch)?),
             Mirror::Sum => {
-                let [mut a, mut b] = self.raw(face)?;
-                unit(&mut a).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
-                unit(&mut b).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
-                a.iter_mut().zip(b).for_each(|(x, y)| *x += y);
-                a
+                let both = self.views(face, &[false, true], scratch)?;
+                let (a, b) = both.split_at_mut(both.len() / 2);
+                unit(a).and(unit(b)).ok_or_else(|| self.fail(NO_LENGTH.into()))?;
+                values.extend(a.iter().zip(b).map(|(x, y)| *x + *y));
             }
-            Mirror::Concat => self.raw(face)?.concat(),
-        };
+            Mirror::Concat => values.extend_from_slice(self.views(face, &[false, true], scratch)?),
+        }
         Embedding::new(values, self.model.clone()).ok_or_else(|| self.fail(NO_LENGTH.into()))
     }
 
     /// The network's own outputs for the face and its mirror image, as the LFW protocol wants them.
     pub fn raw(&self, face: &AlignedFace) -> Result<[Vec<f32>; 2], ModelError> {
-        self.views(face, [false, true])
+        let mut scratch = Scratch::default();
+        let (a, b) = self.views(face, &[false, true], &mut scratch)?.split_at(self.spec.length);
+        Ok([a.to_vec(), b.to_vec()])
     }
 
-    /// Outputs for the face as it is or mirrored, in one run.
-    fn views<const N: usize>(
+    /// Outputs for the face as it is or mirrored, in one run, one after the other.
+    fn views<'s>(
         &self,
         face: &AlignedFace,
-        mirrored: [bool; N],
-    ) -> Result<[Vec<f32>; N], ModelError> {
+        mirrored: &[bool],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s mut [f32], ModelError> {
         let (w, h) = (face.crop.width(), face.crop.height());
         if (w, h) != (self.input.width, self.input.height) {
             return Err(self.fail(format!(
@@ -114,19 +149,19 @@ impl Embedder {
                 self.input.width, self.input.height
             )));
         }
-        let mut input = vec![0.0; N * 3 * w * h];
-        for (input, mirror) in input.chunks_exact_mut(3 * w * h).zip(mirrored) {
-            planes(face.crop.view(), mirror, &self.input, input);
-        }
-        let out = self.net.run([N, 3, h, w], &input)?.swap_remove(0);
-        let length = self.spec.length;
-        if out.data.len() != N * length {
+        let rows = &mut |n: usize, y: usize, row: &mut [f32]| {
+            pixels(face.crop.view(), y, mirrored[n], &self.input, row);
+        };
+        self.net.run_rows([mirrored.len(), 3, h, w], rows, &mut scratch.outputs)?;
+        let values = scratch.outputs.first_mut().map_or(<&mut [f32]>::default(), |o| &mut o.data);
+        if values.len() != mirrored.len() * self.spec.length {
             return Err(self.fail(format!(
-                "it gives {} numbers, the manifest (field embedding.length) says {length}",
-                out.data.len() / N
+                "it gives {} numbers, the manifest (field embedding.length) says {}",
+                values.len() / mirrored.len(),
+                self.spec.length
             )));
         }
-        Ok(std::array::from_fn(|n| out.data[n * length..(n + 1) * length].to_vec()))
+        Ok(values)
     }
 
     fn fail(&self, why: String) -> ModelError {

@@ -72,4 +72,12 @@ pub enum ModelError {
         /// From the engine.
         why: String,
     },
+    /// The system gives no threads.
+    #[error("{threads} threads for the networks cannot be had: {why}; ask for fewer (models.threads)")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// From the system.
+        why: String,
+    },
 }

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use crate::align::{AlignedFace, Aligner};
-use crate::detect::mtcnn::{Mtcnn, Settings};
-use crate::embed::{Embedder, Embedding};
+use crate::detect::mtcnn::{self, Mtcnn, Settings};
+use crate::embed::{self, Embedder, Embedding};
 use crate::error::ModelError;
 use crate::geometry::Detection;
 use crate::image::RgbView;
@@ -48,6 +50,37 @@ pub struct StageTimes {
     pub embed: Duration,
 }
 
+/// Memory that frames are processed in, and the faces of the last one. Once it has seen as many faces as a frame has,
+/// the next frame asks for no more memory (`models/tests/steady.rs`).
+#[derive(Debug, Default)]
+pub struct Workspace {
+    detector: mtcnn::Scratch,
+    embedder: embed::Scratch,
+    detections: Vec<Detection>,
+    crops: Vec<Vec<u8>>,
+    luma: Vec<f32>,
+    faces: Vec<Face>,
+}
+
+impl Workspace {
+    /// The faces of the last frame, taken out.
+    pub fn into_faces(self) -> Vec<Face> {
+        self.faces
+    }
+
+    /// Takes the memory of the last frame's faces.
+    fn reuse_faces(&mut self) {
+        for face in self.faces.drain(..) {
+            self.crops.extend(face.aligned.map(|a| a.crop.into_data()));
+            face.embedding.into_iter().for_each(|e| self.embedder.reuse(e));
+        }
+    }
+}
+
+/// A way to detect.
+type Detect =
+    fn(&Mtcnn, RgbView<'_>, &Settings, &mut mtcnn::Scratch, &mut Vec<Detection>) -> Result<(), ModelError>;
+
 /// All networks of one recognition pipeline, loaded once. Shared between threads by reference.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -56,6 +89,8 @@ pub struct Pipeline {
     embedder: Embedder,
     settings: Settings,
     limits: Limits,
+    /// Those that share a frame, where there is more than the caller's.
+    threads: Option<ThreadPool>,
 }
 
 impl Pipeline {
@@ -79,6 +114,25 @@ impl Pipeline {
             embedder: Embedder::load(manifest, &selection)?,
             settings,
             limits,
+            threads: None,
+        })
+    }
+
+    /// Shares the work on each frame among `threads` threads; the numbers stay the same.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn with_threads(self, threads: usize) -> Result<Self, ModelError> {
+        if threads < 2 {
+            return Ok(self);
+        }
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("networks-{i}"));
+        let pool = pool.build().map_err(|e| ModelError::Threads { threads, why: e.to_string() })?;
+        Ok(Self {
+            detector: self.detector.with_threads(threads),
+            embedder: self.embedder.with_threads(threads),
+            threads: Some(pool),
+            ..self
         })
     }
 
@@ -97,21 +151,56 @@ impl Pipeline {
         self.aligner.align(frame, &detection.landmarks).ok()
     }
 
-    /// All stages on one frame; faces by falling confidence.
-    pub fn process(&self, frame: RgbView<'_>, embed: Embed) -> Result<(Vec<Face>, StageTimes), ModelError> {
+    /// All stages on one frame, in `workspace`; faces by falling confidence.
+    pub fn process<'w>(
+        &self,
+        frame: RgbView<'_>,
+        embed: Embed,
+        workspace: &'w mut Workspace,
+    ) -> Result<(&'w mut [Face], StageTimes), ModelError> {
+        self.by_threads(|| self.stages(Mtcnn::detect_in, frame, embed, workspace))
+    }
+
+    /// As [`Pipeline::process`] for the next frame of a video, whose faces are looked for near those of the frame before
+    /// ([`Mtcnn::follow_in`]).
+    pub fn follow<'w>(
+        &self,
+        frame: RgbView<'_>,
+        embed: Embed,
+        workspace: &'w mut Workspace,
+    ) -> Result<(&'w mut [Face], StageTimes), ModelError> {
+        self.by_threads(|| self.stages(Mtcnn::follow_in, frame, embed, workspace))
+    }
+
+    fn by_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.threads {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
+    fn stages<'w>(
+        &self,
+        detect: Detect,
+        frame: RgbView<'_>,
+        embed: Embed,
+        workspace: &'w mut Workspace,
+    ) -> Result<(&'w mut [Face], StageTimes), ModelError> {
         let mut times = StageTimes::default();
-        let detections = timed(&mut times.detect, || self.detect(frame))?;
-        let mut faces: Vec<Face> = detections
-            .into_iter()
-            .map(|detection| {
-                let aligned = timed(&mut times.align, || self.align(frame, &detection));
-                let quality = timed(&mut times.quality, || match &aligned {
-                    Some(a) => assess(frame, &detection, a, &self.limits),
-                    None => Quality::misaligned(),
-                });
-                Face { detection, quality, aligned, embedding: None }
-            })
-            .collect();
+        workspace.reuse_faces();
+        let Workspace { detector, embedder, detections, crops, luma, faces } = workspace;
+        timed(&mut times.detect, || detect(&self.detector, frame, &self.settings, detector, detections))?;
+        faces.extend(detections.iter().map(|&detection| {
+            let mut spare = crops.pop().unwrap_or_default();
+            let aligned = timed(&mut times.align, || {
+                self.aligner.align_in(frame, &detection.landmarks, &mut spare).ok()
+            });
+            let quality = timed(&mut times.quality, || match &aligned {
+                Some(a) => assess(frame, &detection, a, &self.limits, luma),
+                None => Quality::misaligned(),
+            });
+            Face { detection, quality, aligned, embedding: None }
+        }));
         let largest = faces
             .iter()
             .enumerate()
@@ -124,7 +213,7 @@ impl Pipeline {
                 Embed::Largest => Some(i) == largest && face.quality.is_good(),
             };
             if let (true, Some(aligned)) = (wanted, &face.aligned) {
-                face.embedding = Some(timed(&mut times.embed, || self.embedder.embed(aligned))?);
+                face.embedding = Some(timed(&mut times.embed, || self.embedder.embed_in(aligned, embedder))?);
             }
         }
         Ok((faces, times))

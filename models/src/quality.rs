@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::align::AlignedFace;
@@ -42,6 +43,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How many there are.
+    pub const ALL: usize = 10;
+
     /// The kebab-case code used in JSON and the journal.
     pub fn code(self) -> &'static str {
         match self {
@@ -175,13 +179,13 @@ pub struct Quality {
     /// 0 (useless) to 1 (ideal); ranks frames of one person.
     pub score: f32,
     /// Empty when the face may be used, the most helpful first.
-    pub reasons: Vec<Reason>,
+    pub reasons: ArrayVec<Reason, { Reason::ALL }>,
 }
 
 impl Quality {
     /// A face whose landmarks fit nothing.
     pub fn misaligned() -> Self {
-        Self { measures: None, score: 0.0, reasons: vec![Reason::Misaligned] }
+        Self { measures: None, score: 0.0, reasons: ArrayVec::from_iter([Reason::Misaligned]) }
     }
 
     /// May the face be used?
@@ -190,9 +194,15 @@ impl Quality {
     }
 }
 
-/// Measures a detected and aligned face and compares with `limits`.
-pub fn assess(frame: RgbView<'_>, face: &Detection, aligned: &AlignedFace, limits: &Limits) -> Quality {
-    let m = measure(frame, face, aligned);
+/// Measures a detected and aligned face and compares with `limits`; `luma` is memory that it may use.
+pub fn assess(
+    frame: RgbView<'_>,
+    face: &Detection,
+    aligned: &AlignedFace,
+    limits: &Limits,
+    luma: &mut Vec<f32>,
+) -> Quality {
+    let m = measure(frame, face, aligned, luma);
     let checks = [
         (m.eye_distance_px < limits.min_eye_distance_px, Reason::TooSmall),
         (m.outside > limits.max_outside, Reason::CutOff),
@@ -222,9 +232,9 @@ fn score(m: &Measures) -> f32 {
     if s.is_finite() { s } else { 0.0 }
 }
 
-fn measure(frame: RgbView<'_>, face: &Detection, aligned: &AlignedFace) -> Measures {
+fn measure(frame: RgbView<'_>, face: &Detection, aligned: &AlignedFace, luma: &mut Vec<f32>) -> Measures {
     let (yaw_deg, pitch_deg, roll_deg) = pose(&face.landmarks);
-    let luma = Luma::of(aligned);
+    let luma = Luma::of(aligned, luma);
     let (brightness, contrast) = luma.mean_and_deviation();
     Measures {
         eye_distance_px: face.landmarks.eye_distance(),
@@ -263,20 +273,19 @@ fn outside(frame: RgbView<'_>, b: &BBox) -> f32 {
 }
 
 /// Luma plane of an aligned crop.
-struct Luma {
+struct Luma<'a> {
     width: usize,
-    values: Vec<f32>,
+    values: &'a mut [f32],
 }
 
-impl Luma {
+impl<'a> Luma<'a> {
     /// BT.601 weights.
-    fn of(face: &AlignedFace) -> Self {
-        let values = face
-            .crop
-            .data()
-            .chunks_exact(3)
-            .map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]))
-            .collect();
+    fn of(face: &AlignedFace, values: &'a mut Vec<f32>) -> Self {
+        let pixels = face.crop.data().chunks_exact(3);
+        values.clear();
+        values.extend(
+            pixels.map(|p| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2])),
+        );
         Self { width: face.crop.width(), values }
     }
 
@@ -288,28 +297,24 @@ impl Luma {
     }
 
     /// 2x2 means, then the variance of the 4-neighbour Laplacian: sensor noise counts little, edges count.
-    fn laplacian_variance(&self) -> f32 {
+    fn laplacian_variance(self) -> f32 {
         let (w, h) = (self.width / 2, self.values.len() / self.width.max(1) / 2);
         if w < 3 || h < 3 {
             return 0.0;
         }
-        let at = |x: usize, y: usize| self.values[y * self.width + x];
-        let half: Vec<f32> = (0..w * h)
-            .map(|i| {
-                let (x, y) = (2 * (i % w), 2 * (i / w));
-                (at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1)) / 4.0
-            })
-            .collect();
-        let mut values = Vec::with_capacity((w - 2) * (h - 2));
-        for y in 1..h - 1 {
-            for x in 1..w - 1 {
-                let i = y * w + x;
-                values.push(4.0 * half[i] - half[i - 1] - half[i + 1] - half[i - w] - half[i + w]);
-            }
+        // The means go to the front, where nothing is read any more.
+        for i in 0..w * h {
+            let at = 2 * (i / w) * self.width + 2 * (i % w);
+            let below = at + self.width;
+            self.values[i] =
+                (self.values[at] + self.values[at + 1] + self.values[below] + self.values[below + 1]) / 4.0;
         }
-        let n = values.len() as f32;
-        let mean = values.iter().sum::<f32>() / n;
-        values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n
+        let half = &self.values[..w * h];
+        let laplacian = |i: usize| 4.0 * half[i] - half[i - 1] - half[i + 1] - half[i - w] - half[i + w];
+        let inner = || (1..h - 1).flat_map(|y| (1..w - 1).map(move |x| y * w + x)).map(laplacian);
+        let n = ((w - 2) * (h - 2)) as f32;
+        let mean = inner().sum::<f32>() / n;
+        inner().map(|v| (v - mean).powi(2)).sum::<f32>() / n
     }
 }
 
@@ -336,7 +341,7 @@ mod tests {
     fn verdict(face: &AlignedFace, l: Landmarks, limits: &Limits) -> Quality {
         let d =
             Detection { bbox: BBox { x1: 5.0, y1: 5.0, x2: 90.0, y2: 100.0 }, landmarks: l, confidence: 1.0 };
-        assess(face.crop.view(), &d, face, limits)
+        assess(face.crop.view(), &d, face, limits, &mut Vec::new())
     }
 
     /// Blocks of 8 px in two tones: sharp edges, mean 120, deviation 60.

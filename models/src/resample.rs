@@ -1,7 +1,9 @@
-//! Cut and resize in one pass, straight into a network's input: planes of preprocessed numbers.
+//! Cut and resize in one pass, row by row straight to where a network reads: preprocessed numbers.
 //!
 //! Shrinking averages over the exact area that an output pixel covers, growing interpolates between pixel centres;
 //! this is what `imResample(.., 'bilinear')` of the Matlab MTCNN does, each axis by itself.
+
+use std::ops::Range;
 
 use crate::image::RgbView;
 use crate::kernels::rows;
@@ -28,7 +30,7 @@ impl Region {
     }
 }
 
-/// What each output pixel takes from one axis.
+/// What each output pixel takes from one axis, as far as it lies inside the frame.
 #[derive(Debug, Default)]
 struct Axis {
     /// First source index of each output pixel, and where its weights begin.
@@ -38,46 +40,104 @@ struct Axis {
 }
 
 impl Axis {
-    /// Fills it for an axis of `from` px resized to `to` px.
-    fn set(&mut self, from: usize, to: usize) {
+    /// Fills it for the `length` px from `offset` on, of an axis of `size` px, resized to `to` px.
+    fn set(&mut self, offset: f64, length: f64, size: f64, to: usize) {
         self.starts.clear();
         self.weights.clear();
-        let step = from as f64 / to as f64;
+        let step = length / to as f64;
         for i in 0..to {
             let at = self.weights.len();
-            let first = if to < from {
-                let (lo, hi) = (i as f64 * step, (i + 1) as f64 * step);
-                let first = lo.floor() as usize;
-                let last = ((hi - 1e-9).ceil() as usize).clamp(first + 1, from);
-                let cover = |s: usize| ((s + 1) as f64).min(hi) - (s as f64).max(lo);
-                self.weights.extend((first..last).map(|s| (cover(s) / step) as f32));
-                first
+            // The source pixels that it takes from and, of each, how much.
+            let (from, until, weight): (f64, f64, &dyn Fn(f64) -> f64) = if step > 1.0 {
+                let lo = offset + i as f64 * step;
+                let hi = lo + step;
+                let until = (hi - 1e-9).ceil().max(lo.floor() + 1.0);
+                (lo.floor(), until, &move |s: f64| ((s + 1.0).min(hi) - s.max(lo)) / step)
             } else {
-                let centre = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, (from - 1) as f64);
-                let first = (centre.floor() as usize).min(from.saturating_sub(2));
-                let part = (centre - first as f64) as f32;
-                let both = [1.0 - part, part];
-                self.weights.extend_from_slice(if from == 1 { &[1.0] } else { &both });
-                first
+                let centre = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, (length - 1.0).max(0.0));
+                let first = centre.floor().min((length - 2.0).max(0.0));
+                let part = centre - first;
+                let until = offset + first + length.min(2.0);
+                (offset + first, until, &move |s: f64| if s > offset + first { part } else { 1.0 - part })
             };
-            self.starts.push((first, at));
+            let (first, until) = (from.max(0.0), until.min(size));
+            let inside = (until - first).max(0.0) as usize;
+            self.weights.extend((0..inside).map(|k| weight(first + k as f64) as f32));
+            self.starts.push((first as usize, at));
         }
     }
 
-    /// First source index and weights of each output pixel.
-    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        let ends = self.starts.iter().skip(1).map(|s| s.1).chain([self.weights.len()]);
-        self.starts.iter().zip(ends).map(|((first, at), end)| (*first, &self.weights[*at..end]))
+    /// First source index and weights of output pixel `i`.
+    fn of(&self, i: usize) -> (usize, &[f32]) {
+        let (first, at) = self.starts[i];
+        let end = self.starts.get(i + 1).map_or(self.weights.len(), |next| next.1);
+        (first, &self.weights[at..end])
+    }
+
+    /// The source indices that it takes from.
+    fn span(&self) -> Range<usize> {
+        let taken = || (0..self.starts.len()).map(|i| self.of(i)).filter(|(_, weights)| !weights.is_empty());
+        let from = taken().map(|(first, _)| first).min().unwrap_or(0);
+        from..taken().map(|(first, weights)| first + weights.len()).max().unwrap_or(from)
     }
 }
 
-/// Buffers used again from call to call.
+/// Resizes parts of frames; its buffers are used again from one to the next.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub struct Resampler {
     columns: Axis,
     rows: Axis,
-    /// One row of the region at its new height, its pixels inside the frame.
+    /// Columns of the frame that it takes from.
+    span: Range<usize>,
+    /// One row of the region at its new height, and a number more.
     row: Vec<f32>,
+}
+
+impl Resampler {
+    /// Turns to `region` of `frame`, to be made `width` x `height`.
+    pub fn aim(&mut self, frame: RgbView<'_>, region: Region, (width, height): (usize, usize)) {
+        let Region { x, y, width: w, height: h } = region;
+        self.columns.set(x.into(), w.max(1).into(), frame.width() as f64, width);
+        self.rows.set(y.into(), h.max(1).into(), frame.height() as f64, height);
+        self.span = self.columns.span();
+    }
+
+    /// Row `y` of the region of `frame` that it was turned to, preprocessed as `input` says, to `out`
+    /// (`[width, 3]`, channels in the input's order).
+    ///
+    /// # Panics
+    /// When the region has no such row.
+    pub fn row(&mut self, frame: RgbView<'_>, input: &Input, y: usize, out: &mut [f32]) {
+        let level = Level::detect();
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        row.resize(self.span.len() * 3 + 1, 0.0);
+        let (first, weights) = self.rows.of(y);
+        for (sy, weight) in (first..).zip(weights) {
+            let bytes = &frame.row(sy)[self.span.start * 3..self.span.end * 3];
+            rows::add(level, &mut row, bytes, *weight);
+        }
+        for (x, out) in out.chunks_exact_mut(3).enumerate() {
+            let (first, weights) = self.columns.of(x);
+            let at = first.saturating_sub(self.span.start) * 3;
+            // Four numbers at a time, the fourth in vain, make one vector.
+            let mut sum = [0.0f32; 4];
+            if !weights.is_empty() {
+                for (p, w) in row[at..].windows(4).step_by(3).zip(weights) {
+                    for (sum, p) in sum.iter_mut().zip(p) {
+                        *sum += w * p;
+                    }
+                }
+            }
+            if input.colour == Colour::Bgr {
+                sum.swap(0, 2);
+            }
+            for (out, v) in out.iter_mut().zip(sum) {
+                *out = (v - input.offset) * input.scale;
+            }
+        }
+        self.row = row;
+    }
 }
 
 /// Resizes `region` of `frame` to `width` x `height` and writes it, preprocessed as `input` says, to `out`
@@ -91,62 +151,53 @@ pub fn resample(
     (width, height): (usize, usize),
     input: &Input,
     out: &mut [f32],
-    scratch: &mut Scratch,
+    resampler: &mut Resampler,
 ) {
-    let plane = width * height;
-    assert_eq!(out.len(), 3 * plane, "an output of another size");
-    let Scratch { columns, rows, row } = scratch;
-    columns.set(region.width.max(1) as usize, width);
-    rows.set(region.height.max(1) as usize, height);
-    let level = Level::detect();
-    // Columns of the frame that the region has, and where in the region they begin.
-    let (left, right) = (i64::from(region.x), i64::from(region.x) + i64::from(region.width.max(1)));
-    let (from, to) = (left.max(0), right.min(frame.width() as i64));
-    let inside = (to - from).max(0) as usize;
-    let begin = (from - left).max(0) as usize;
-    row.resize(inside * 3, 0.0);
-    for (y, (first, weights)) in rows.iter().enumerate() {
-        row.fill(0.0);
-        for (sy, weight) in (i64::from(region.y) + first as i64..).zip(weights) {
-            if inside > 0 && (0..frame.height() as i64).contains(&sy) {
-                rows::add(level, row, &frame.row(sy as usize)[from as usize * 3..], *weight);
-            }
-        }
-        for (x, (first, weights)) in columns.iter().enumerate() {
-            let mut sum = [0.0f32; 3];
-            // The part of the taps that lies inside the frame.
-            let skip = begin.saturating_sub(first).min(weights.len());
-            let at = ((first + skip).saturating_sub(begin) * 3).min(row.len());
-            for (p, w) in row[at..].chunks_exact(3).zip(&weights[skip..]) {
-                for (sum, p) in sum.iter_mut().zip(p) {
-                    *sum += w * p;
-                }
-            }
-            if input.colour == Colour::Bgr {
-                sum.swap(0, 2);
-            }
-            for (c, v) in sum.into_iter().enumerate() {
-                out[c * plane + y * width + x] = (v - input.offset) * input.scale;
+    assert_eq!(out.len(), 3 * width * height, "an output of another size");
+    resampler.aim(frame, region, (width, height));
+    to_planes(width, height, out, |y, row| resampler.row(frame, input, y, row));
+}
+
+/// Rows of pixels that `fill` gives, `[width, 3]` each, to `out`, `[3, height, width]`.
+fn to_planes(width: usize, height: usize, out: &mut [f32], mut fill: impl FnMut(usize, &mut [f32])) {
+    let mut row = vec![0.0; 3 * width];
+    for y in 0..height {
+        fill(y, &mut row);
+        for (x, px) in row.chunks_exact(3).enumerate() {
+            for (c, v) in px.iter().enumerate() {
+                out[(c * height + y) * width + x] = *v;
             }
         }
     }
+}
+
+/// Row `y` of a picture that already has the input's size to `out` (`[width, 3]`), preprocessed; `mirror` reads its
+/// columns from the right.
+pub fn pixels(picture: RgbView<'_>, y: usize, mirror: bool, input: &Input, out: &mut [f32]) {
+    for (px, out) in picture.row(y).chunks_exact(3).zip(out.chunks_exact_mut(3)) {
+        for (v, out) in px.iter().zip(out.iter_mut()) {
+            *out = (f32::from(*v) - input.offset) * input.scale;
+        }
+        if input.colour == Colour::Bgr {
+            out.swap(0, 2);
+        }
+    }
+    if mirror {
+        mirrored(out);
+    }
+}
+
+/// Turns a row of pixels around.
+pub fn mirrored(row: &mut [f32]) {
+    row.as_chunks_mut::<3>().0.reverse();
 }
 
 /// Writes a picture that already has the input's size to `out` (`[3, height, width]`), preprocessed; `mirror` reads
 /// its columns from the right.
 pub fn planes(picture: RgbView<'_>, mirror: bool, input: &Input, out: &mut [f32]) {
     let (w, h) = (picture.width(), picture.height());
-    let plane = w * h;
-    debug_assert_eq!(out.len(), 3 * plane);
-    let channel = |c: usize| if input.colour == Colour::Bgr { 2 - c } else { c };
-    for y in 0..h {
-        for (x, px) in picture.row(y).chunks_exact(3).enumerate() {
-            let x = if mirror { w - 1 - x } else { x };
-            for (c, &v) in px.iter().enumerate() {
-                out[channel(c) * plane + y * w + x] = (f32::from(v) - input.offset) * input.scale;
-            }
-        }
-    }
+    debug_assert_eq!(out.len(), 3 * w * h);
+    to_planes(w, h, out, |y, row| pixels(picture, y, mirror, input, row));
 }
 
 #[cfg(test)]
@@ -165,7 +216,7 @@ mod tests {
 
     fn run(im: &RgbImage, region: Region, size: (usize, usize)) -> Vec<f32> {
         let mut out = vec![9.0; size.0 * size.1 * 3];
-        resample(im.view(), region, size, &PLAIN, &mut out, &mut Scratch::default());
+        resample(im.view(), region, size, &PLAIN, &mut out, &mut Resampler::default());
         out
     }
 
@@ -196,7 +247,7 @@ mod tests {
         assert_eq!(out, vec![0.0, 30.0, 0.0, 60.0, 0.0, 90.0]);
         let bgr = Input { colour: Colour::Bgr, offset: 30.0, scale: 0.5, ..PLAIN };
         let mut out = vec![0.0; 6];
-        resample(im.view(), region, (2, 1), &bgr, &mut out, &mut Scratch::default());
+        resample(im.view(), region, (2, 1), &bgr, &mut out, &mut Resampler::default());
         assert_eq!(out, vec![-15.0, 30.0, -15.0, 15.0, -15.0, 0.0]);
     }
 
@@ -214,8 +265,8 @@ mod tests {
         #[test]
         fn a_plain_surface_stays_plain_and_weights_sum_to_one(from in 1usize..60, to in 1usize..60) {
             let mut axis = Axis::default();
-            axis.set(from, to);
-            for (first, weights) in axis.iter() {
+            axis.set(0.0, from as f64, from as f64, to);
+            for (first, weights) in (0..to).map(|i| axis.of(i)) {
                 let sum: f32 = weights.iter().sum();
                 proptest::prop_assert!((sum - 1.0).abs() < 1e-4);
                 proptest::prop_assert!(first + weights.len() <= from);

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::format_err;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
 use crate::error::ModelError;
 use crate::kernels::fused::{self, Fused};
 use crate::kernels::prelu;
+use crate::kernels::program::{Rows, planar_row};
 use crate::kernels::simd::Level;
 use crate::manifest::{Manifest, ModelEntry};
 use fold::with_constants_folded;
@@ -43,29 +43,29 @@ impl std::fmt::Debug for Output {
 
 /// A network made ready for inputs of one shape.
 enum Plan {
-    /// All of it by our kernels: the program, and which of its outputs each output is.
-    Ours(Fused, Vec<usize>),
-    /// By tract, which may run our kernels for a part.
+    /// All of it by our kernels, for any number of pictures: the program, and which of the outputs that are asked for
+    /// each of its own is.
+    Ours(Fused, Vec<Option<usize>>),
+    /// By tract, a picture at a time; it may run our kernels for a part.
     Tract(Arc<TypedRunnableModel>),
 }
 
 struct Plans {
-    by_shape: HashMap<Shape, (u64, Arc<Plan>)>,
+    /// By channels, height and width.
+    by_shape: HashMap<[usize; 3], (u64, Arc<Plan>)>,
     clock: u64,
 }
 
 impl Plans {
-    /// The plan for the first of `shapes` that there is one for.
-    fn find(&mut self, shapes: [Shape; 2]) -> Option<Arc<Plan>> {
+    fn find(&mut self, shape: [usize; 3]) -> Option<Arc<Plan>> {
         self.clock += 1;
-        let shape = shapes.into_iter().find(|s| self.by_shape.contains_key(s))?;
         let (used, plan) = self.by_shape.get_mut(&shape)?;
         *used = self.clock;
         Some(plan.clone())
     }
 
     /// Keeps a plan, and lets the one go that was not used for longest where there are too many.
-    fn put(&mut self, shape: Shape, plan: Arc<Plan>) {
+    fn put(&mut self, shape: [usize; 3], plan: Arc<Plan>) {
         if self.by_shape.len() >= PLANS_KEPT
             && let Some(oldest) = self.by_shape.iter().min_by_key(|(_, (used, _))| *used).map(|(s, _)| *s)
         {
@@ -81,6 +81,7 @@ pub struct Session {
     parsed: InferenceModel,
     outputs: Vec<usize>,
     plans: Mutex<Plans>,
+    threads: usize,
 }
 
 impl std::fmt::Debug for Session {
@@ -128,7 +129,13 @@ impl Session {
                 .collect::<Result<_, _>>()?,
         };
         let plans = Mutex::new(Plans { by_shape: HashMap::new(), clock: 0 });
-        Ok(Self { id: id.to_owned(), parsed, outputs: order, plans })
+        Ok(Self { id: id.to_owned(), parsed, outputs: order, plans, threads: 1 })
+    }
+
+    /// Shares each run among `threads` threads of rayon's pool that it is called in, where the whole network is run by
+    /// our kernels. The numbers stay the same.
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// The network's own idea of its input, where the file fixes it, must be the manifest's.
@@ -154,83 +161,92 @@ impl Session {
 
     /// Runs the network on `input` (`shape`, row-major, already preprocessed). The first run of a shape prepares it.
     pub fn run(&self, shape: Shape, input: &[f32]) -> Result<Vec<Output>, ModelError> {
-        let fail = |why: String| ModelError::Run { model: self.id.clone(), why };
-        let go = || -> TractResult<Vec<Output>> {
-            match &*self.plan(shape)? {
-                Plan::Ours(program, slots) => {
-                    if input.len() != shape.iter().product::<usize>() {
-                        return Err(format_err!("{} numbers are no {shape:?}", input.len()));
-                    }
-                    let [n, ..] = shape;
-                    let empty = |shape: &Vec<usize>| {
-                        let mut of_all = shape.clone();
-                        of_all[0] = n;
-                        Output { data: vec![0.0; of_all.iter().product()], shape: of_all }
-                    };
-                    let mut outputs: Vec<Output> = program.shapes().iter().map(empty).collect();
-                    let mut slices: Vec<&mut [f32]> =
-                        outputs.iter_mut().map(|o| o.data.as_mut_slice()).collect();
-                    program.run(input, &mut slices);
-                    Ok(self.outputs.iter().map(|&i| std::mem::take(&mut outputs[slots[i]])).collect())
-                }
-                Plan::Tract(plan) => {
-                    let input = Tensor::from_shape(&shape, input)?;
-                    let values = plan.run(tvec!(input.into()))?;
-                    self.outputs
-                        .iter()
-                        .map(|&i| {
-                            let view = values[i].to_plain_array_view::<f32>()?;
-                            Ok(Output { shape: view.shape().to_vec(), data: view.iter().copied().collect() })
-                        })
-                        .collect()
-                }
-            }
-        };
-        let outputs = match go() {
-            // A file may be for one picture at a time.
-            Err(_) if shape[0] > 1 => return self.run_one_by_one(shape, input),
-            outputs => outputs.map_err(|e| fail(format!("{e:#}")))?,
-        };
-        if outputs.iter().any(|o| o.data.iter().any(|v| !v.is_finite())) {
-            return Err(fail("it gave a number that is not finite".into()));
+        let [_, channels, height, _] = shape;
+        if input.len() != shape.iter().product::<usize>() {
+            return Err(self.fail(format!("{} numbers are no {shape:?}", input.len())));
         }
+        let rows =
+            &mut |n: usize, y: usize, row: &mut [f32]| planar_row(input, height, (n, y), row, channels);
+        let mut outputs = Vec::new();
+        self.run_rows(shape, rows, &mut outputs)?;
         Ok(outputs)
     }
 
-    /// As [`Session::run`], a picture at a time.
-    fn run_one_by_one(&self, [n, c, h, w]: Shape, input: &[f32]) -> Result<Vec<Output>, ModelError> {
-        let mut all: Vec<Output> = Vec::new();
-        for image in input.chunks((input.len() / n).max(1)) {
-            let outputs = self.run([1, c, h, w], image)?;
-            if all.is_empty() {
-                all = outputs;
-                continue;
+    /// Runs the network on pictures of `shape` that `rows` gives, and writes over `outputs`: a run with outputs of an
+    /// earlier one asks for no memory, where the whole network is run by our kernels.
+    pub fn run_rows(
+        &self,
+        shape: Shape,
+        rows: Rows<'_>,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), ModelError> {
+        outputs.resize_with(self.outputs.len(), Output::default);
+        let done = self.plan(shape).and_then(|plan| match &*plan {
+            Plan::Ours(program, places) => {
+                run_ours(program, places, (self.threads, shape), rows, outputs);
+                Ok(())
             }
-            for (all, one) in all.iter_mut().zip(outputs) {
-                all.data.extend(one.data);
-                all.shape[0] += one.shape[0];
+            Plan::Tract(plan) => self.run_tract(plan, shape, rows, outputs),
+        });
+        done.map_err(|e| self.fail(format!("{e:#}")))?;
+        if outputs.iter().any(|o| o.data.iter().any(|v| !v.is_finite())) {
+            return Err(self.fail("it gave a number that is not finite".into()));
+        }
+        Ok(())
+    }
+
+    fn run_tract(
+        &self,
+        plan: &Arc<TypedRunnableModel>,
+        [n, channels, height, width]: Shape,
+        rows: Rows<'_>,
+        outputs: &mut [Output],
+    ) -> TractResult<()> {
+        let mut row = vec![0.0; width * channels];
+        for image in 0..n {
+            let mut planes = vec![0.0; channels * height * width];
+            for y in 0..height {
+                rows(image, y, &mut row);
+                for (i, x) in row.iter().enumerate() {
+                    planes[(i % channels * height + y) * width + i / channels] = *x;
+                }
+            }
+            let values =
+                plan.run(tvec!(Tensor::from_shape(&[1, channels, height, width], &planes)?.into()))?;
+            for (output, &i) in outputs.iter_mut().zip(&self.outputs) {
+                let view = values[i].to_plain_array_view::<f32>()?;
+                if image == 0 {
+                    *output =
+                        Output { shape: view.shape().to_vec(), data: Vec::with_capacity(n * view.len()) };
+                    output.shape.first_mut().into_iter().for_each(|first| *first *= n);
+                }
+                output.data.extend(view.iter());
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     fn plan(&self, shape: Shape) -> TractResult<Arc<Plan>> {
-        let [n, c, h, w] = shape;
-        let any = [0, c, h, w];
-        if let Some(plan) = self.plans().find([any, shape]) {
+        let [_, rest @ ..] = shape;
+        if let Some(plan) = self.plans().find(rest) {
             return Ok(plan);
         }
         // Made while nobody else waits; two threads that want the same may both make it.
-        let (shape, plan) = match self.ours([n.max(2), c, h, w]) {
-            Some(plan) => (any, plan),
+        let plan = match self.ours(rest) {
+            Some(plan) => plan,
             None => {
-                let model = self.typed(shape)?.into_optimized()?;
-                (shape, Plan::Tract(with_constants_folded(model)?.into_runnable()?))
+                let [c, h, w] = rest;
+                let model = self.typed([1, c, h, w])?.into_optimized()?;
+                Plan::Tract(with_constants_folded(model)?.into_runnable()?)
             }
         };
         let plan = Arc::new(plan);
-        self.plans().put(shape, plan.clone());
+        self.plans().put(rest, plan.clone());
         Ok(plan)
+    }
+
+    fn fail(&self, why: String) -> ModelError {
+        ModelError::Run { model: self.id.clone(), why }
     }
 
     fn plans(&self) -> MutexGuard<'_, Plans> {
@@ -238,12 +254,15 @@ impl Session {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The plan for any number of pictures, where the network is all ours. Read for two or more, as tract leaves the
-    /// axis of a single one out; a file that is for one only is none of these.
-    fn ours(&self, shape: Shape) -> Option<Plan> {
-        let (program, slots) = fused::whole(&self.typed(shape).ok()?)?;
-        let each = program.shapes().iter().all(|out| out.first() == Some(&shape[0]));
-        each.then_some(Plan::Ours(program, slots))
+    /// The plan for any number of pictures, where the network is all ours. Read for two, as tract leaves the axis of a
+    /// single one out; a file that is for one only is none of these.
+    fn ours(&self, [c, h, w]: [usize; 3]) -> Option<Plan> {
+        let (program, slots) = fused::whole(&self.typed([2, c, h, w]).ok()?)?;
+        let each = program.shapes().iter().all(|out| out.first() == Some(&2));
+        let places = (0..program.shapes().len())
+            .map(|own| self.outputs.iter().position(|asked| slots[*asked] == own))
+            .collect();
+        each.then_some(Plan::Ours(program, places))
     }
 
     /// The network for inputs of `shape`, with those of its layers in one operation that are ours.
@@ -252,4 +271,28 @@ impl Session {
         // Constants are folded before kernels are chosen, so that they see weights.
         fused::fuse(with_constants_folded(typed.into_decluttered()?)?, Level::detect())
     }
+}
+
+/// Runs our program; `places` are as in [`Plan::Ours`].
+fn run_ours(
+    program: &Fused,
+    places: &[Option<usize>],
+    (threads, [n, ..]): (usize, Shape),
+    rows: Rows<'_>,
+    outputs: &mut [Output],
+) {
+    for (shape, place) in program.shapes().iter().zip(places) {
+        if let Some(output) = place.and_then(|at| outputs.get_mut(at)) {
+            output.shape.clone_from(shape);
+            output.shape[0] = n;
+            output.data.resize(output.shape.iter().product(), 0.0);
+        }
+    }
+    let mut slices: TVec<&mut [f32]> = places.iter().map(|_| <&mut [f32]>::default()).collect();
+    for (at, output) in outputs.iter_mut().enumerate() {
+        if let Some(own) = places.iter().position(|p| *p == Some(at)) {
+            slices[own] = &mut output.data;
+        }
+    }
+    program.run(threads, n, rows, &mut slices);
 }

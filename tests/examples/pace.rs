@@ -20,7 +20,7 @@ use limen_gallery_db::{Candidates, Index, SubjectId, TemplateId};
 use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
-use limen_models::pipeline::{Embed, Pipeline};
+use limen_models::pipeline::{Embed, Pipeline, Workspace};
 use limen_models::quality::Limits;
 use limen_models::session::{Session, Shape};
 
@@ -32,7 +32,7 @@ const FRAME: (usize, usize) = (640, 480);
 const K: usize = 2;
 
 /// Runs the input of this number and returns what tells one answer from another.
-type Contender = Box<dyn Fn(usize) -> Result<Vec<f32>>>;
+type Contender = Box<dyn FnMut(usize) -> Result<Vec<f32>>>;
 
 fn main() -> Result<()> {
     let mut contenders: HashMap<String, Contender> = HashMap::new();
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
                 load(name, door(Path::new(models), embedder, Path::new(frames), Path::new(rows))?)
             }
             ["run", name, first, count] => {
-                let run = contenders.get(name).with_context(|| format!("{name:?} was not loaded"))?;
+                let run = contenders.get_mut(name).with_context(|| format!("{name:?} was not loaded"))?;
                 let first: usize = first.parse()?;
                 for i in first..first + count.parse::<usize>()? {
                     answer = run(i)?;
@@ -98,8 +98,9 @@ fn detect(models: &Path, frames: &Path) -> Result<Contender> {
 fn door(models: &Path, embedder: &str, frames: &Path, file: &Path) -> Result<Contender> {
     let (pipeline, frames) = (pipeline(models, Some(embedder))?, pictures(frames)?);
     let index = fill(pipeline.embedder().length(), file)?;
+    let mut workspace = Workspace::default();
     Ok(Box::new(move |i| {
-        let (faces, _) = pipeline.process(frames[i % frames.len()].view(), Embed::All)?;
+        let (faces, _) = pipeline.process(frames[i % frames.len()].view(), Embed::All, &mut workspace)?;
         let mut answer = Vec::new();
         for embedding in faces.iter().filter_map(|f| f.embedding.as_ref()) {
             let found = nearest(&index.identify(embedding.values(), K)?)?;

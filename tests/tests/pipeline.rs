@@ -4,7 +4,7 @@
 use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::{Manifest, Mirror};
-use limen_models::pipeline::{Embed, Face, Pipeline};
+use limen_models::pipeline::{Embed, Face, Pipeline, Workspace};
 use limen_models::quality::Limits;
 use limen_tests::model_folder::{EMBEDDER_CONCAT, EMBEDDER_SUM, OPERATING_POINTS, model_folder};
 use limen_tests::nets::nets;
@@ -32,7 +32,8 @@ fn as_f64(values: &[f32]) -> Vec<f64> {
 
 /// Compares every face of `image` and says how many there are.
 fn compare(pipeline: &Pipeline, settings: reference::Settings, mirror: Mirror, image: &RgbImage) -> usize {
-    let (mut ours, _) = pipeline.process(image.view(), Embed::All).unwrap();
+    let mut workspace = Workspace::default();
+    let (ours, _) = pipeline.process(image.view(), Embed::All, &mut workspace).unwrap();
     let mut plain = reference::detect(nets(), image, settings);
     assert_eq!(ours.len(), plain.len(), "faces found");
     ours.sort_by(|a, b| a.detection.bbox.x1.total_cmp(&b.detection.bbox.x1));
@@ -132,9 +133,10 @@ fn every_drawn_face_is_found_once_at_its_place() {
 #[test]
 fn drawn_people_fall_on_the_right_side_of_the_manifests_thresholds() {
     let p = pipeline(None, Settings::door());
-    let probe = |person: u64, take: u64| {
+    let mut workspace = Workspace::default();
+    let mut probe = |person: u64, take: u64| {
         let image = portrait(&Person::new(person), 1000 * take + person);
-        let (faces, _) = p.process(image.view(), Embed::Good).unwrap();
+        let (faces, _) = p.process(image.view(), Embed::Good, &mut workspace).unwrap();
         assert_eq!(faces.len(), 1, "person {person}");
         faces[0].embedding.as_ref().expect("a good face").values().to_vec()
     };

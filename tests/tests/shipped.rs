@@ -10,7 +10,7 @@ use limen_models::detect::mtcnn::{Mtcnn, Settings};
 use limen_models::image::RgbImage;
 use limen_models::manifest::{Kind, Manifest, ModelEntry};
 use limen_models::photo;
-use limen_models::pipeline::{Embed, Face, Pipeline};
+use limen_models::pipeline::{Embed, Face, Pipeline, Workspace};
 use limen_models::quality::Limits;
 use limen_tests::reference::cosine;
 use limen_tests::site::{binary, json_lines};
@@ -61,7 +61,9 @@ fn faces(embedder: Option<&str>) -> Vec<(String, Face)> {
     let pipeline = Pipeline::load(&weights(), embedder, Settings::door(), Limits::default()).unwrap();
     let look = |(name, path): (String, PathBuf)| {
         let image = photo::decode_file(&path).unwrap();
-        let (mut faces, _) = pipeline.process(image.view(), Embed::Good).unwrap();
+        let mut workspace = Workspace::default();
+        pipeline.process(image.view(), Embed::Good, &mut workspace).unwrap();
+        let mut faces = workspace.into_faces();
         assert_eq!(faces.len(), 1, "{name}: faces found");
         (name, faces.remove(0))
     };

@@ -7,10 +7,11 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use limen_gallery_db::{Index, SubjectId, TemplateId};
+use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
-use limen_models::pipeline::{Embed, Pipeline};
+use limen_models::pipeline::{Embed, Pipeline, Workspace};
 use limen_models::quality::Limits;
 
 use crate::cmd::Exit;
@@ -35,6 +36,9 @@ pub struct Bench {
     /// Frames of each kind
     #[arg(long, default_value_t = 50)]
     frames: usize,
+    /// Threads that share the networks' work on a frame
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Photographs with one face each; the frames are composed of them
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
@@ -44,8 +48,9 @@ pub struct Bench {
 pub fn run(args: &Bench) -> Result<Exit> {
     let folder = args.models.clone().unwrap_or_else(|| Config::default().models.folder);
     let manifest = Manifest::load(&folder)?;
-    let settings = limen_models::detect::mtcnn::Settings::door();
-    let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?;
+    let settings = Settings::door();
+    let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?
+        .with_threads(args.threads)?;
     let photos = args.photos.iter().take(12).map(|p| photo::decode_file(p)).collect::<Result<Vec<_>, _>>()?;
     let index = crowd(pipeline.embedder().length(), args.templates)?;
     crate::say!(
@@ -55,17 +60,23 @@ pub fn run(args: &Bench) -> Result<Exit> {
         args.frames
     );
     crate::say!(
-        "{:<6} {:<9} {:>9} {:>9}   ms, {}x{}, one thread",
+        "{:<10} {:<9} {:>9} {:>9}   ms, {}x{}, {}",
         "faces",
         "stage",
         "p50",
         "p95",
         FRAME.0,
-        FRAME.1
+        FRAME.1,
+        if args.threads < 2 { "one thread".into() } else { format!("{} threads", args.threads) }
     );
-    for faces in [1, 3] {
-        let frames = compose(&photos, faces)?;
-        let found = pipeline.process(frames[0].view(), Embed::All)?.0.len();
+    // One who stands before the camera is followed: nothing but the surroundings is searched.
+    for (label, faces, followed) in [("1", 1, false), ("3", 3, false), ("1 followed", 1, true)] {
+        let mut frames = compose(&photos, faces)?;
+        if followed {
+            frames.truncate(1);
+        }
+        let mut workspace = Workspace::default();
+        let found = pipeline.process(frames[0].view(), Embed::All, &mut workspace)?.0.len();
         ensure!(found > 0, "no face found in the composed frame; give photographs with one large face each");
         let mut times: [Vec<Duration>; 6] = Default::default();
         let bar = ProgressBar::new(args.frames as u64);
@@ -73,9 +84,13 @@ pub fn run(args: &Bench) -> Result<Exit> {
         for i in 0..args.frames {
             let frame = &frames[i % frames.len()];
             let start = Instant::now();
-            let (detected, stages) = pipeline.process(frame.view(), Embed::All)?;
+            let (detected, stages) = if followed {
+                pipeline.follow(frame.view(), Embed::All, &mut workspace)?
+            } else {
+                pipeline.process(frame.view(), Embed::All, &mut workspace)?
+            };
             let search = Instant::now();
-            for face in &detected {
+            for face in detected.iter() {
                 if let Some(e) = &face.embedding {
                     index.identify(e.values(), 2)?;
                 }
@@ -91,9 +106,9 @@ pub fn run(args: &Bench) -> Result<Exit> {
         {
             times.sort();
             let at = |q: f64| times[((times.len() - 1) as f64 * q).round() as usize].as_secs_f64() * 1e3;
-            crate::say!("{faces:<6} {name:<9} {:>9.3} {:>9.3}", at(0.50), at(0.95));
+            crate::say!("{label:<10} {name:<9} {:>9.3} {:>9.3}", at(0.50), at(0.95));
         }
-        crate::say!("{faces:<6} {:.2} faces found a frame", seen as f64 / args.frames as f64);
+        crate::say!("{label:<10} {:.2} faces found a frame", seen as f64 / args.frames as f64);
     }
     Ok(Exit::Yes)
 }

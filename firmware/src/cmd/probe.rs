@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use limen_models::embed::Embedding;
 use limen_models::image::RgbImage;
 use limen_models::photo::{self, PhotoError};
-use limen_models::pipeline::{Embed, Face};
+use limen_models::pipeline::{Embed, Face, Workspace};
 use serde_json::{Value, json};
 
 use crate::cmd::shown;
@@ -43,7 +43,9 @@ pub fn look(recogniser: &Recogniser, path: &Path) -> Result<Result<Photo, PhotoE
         Ok(image) => image,
         Err(e) => return Ok(Err(e)),
     };
-    let (mut faces, _) = recogniser.pipeline.process(image.view(), Embed::Good)?;
+    let mut workspace = Workspace::default();
+    recogniser.pipeline.process(image.view(), Embed::Good, &mut workspace)?;
+    let mut faces = workspace.into_faces();
     faces.sort_by(|a, b| b.detection.bbox.area().total_cmp(&a.detection.bbox.area()));
     Ok(Ok(Photo { image, faces }))
 }

@@ -1,5 +1,7 @@
 //! Convolution with what follows it in one pass: by Winograd where that is fewer products, else as products over the taps.
 
+use std::ops::Range;
+
 use super::activate::{self, Activation, Finish, Target};
 use super::buffer::Buffer;
 use super::direct::{Packed, Walk, correlate};
@@ -120,6 +122,11 @@ pub struct Out {
 }
 
 impl Out {
+    /// Numbers written.
+    fn numbers(&self) -> usize {
+        self.to.frame.plane.numbers()
+    }
+
     /// By pointers into `maps`.
     pub fn target(&self, maps: *mut f32) -> Target {
         let mut finish = self.activation.finish(self.to.frame.plane.channels);
@@ -158,11 +165,19 @@ impl Step for ByTiles {
         Tiles::size(self.block(), self.from.frame.pitch) + Tiles::size(self.block(), products)
     }
 
-    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
+    fn lines(&self) -> usize {
+        self.grid.down
+    }
+
+    fn products(&self) -> usize {
+        // A tile has 36 products a channel for its 16 pixels.
+        self.out.numbers() * self.from.frame.plane.channels * ELEMENTS / 16
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
         let grid = &self.grid;
-        let maps = maps.as_mut_ptr();
         let target = self.out.target(maps);
-        for strips in grid.blocks() {
+        for strips in grid.blocks(lines) {
             let count = strips.len() * grid.across;
             let (tiles, rest) = scratch.split_at_mut(Tiles::size(count, grid.frame.pitch));
             let tiles = grid.input_tiles_in(tiles, count);
@@ -197,20 +212,29 @@ impl Step for ByTaps {
         self.packed.bytes()
     }
 
-    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
-        let maps = maps.as_mut_ptr();
+    fn lines(&self) -> usize {
+        self.out.to.frame.plane.height
+    }
+
+    fn products(&self) -> usize {
+        let Plane { height, width, .. } = self.out.to.frame.plane;
+        height * width * self.packed.bytes() / size_of::<f32>()
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
         let target = self.out.target(maps);
         let frame = &self.from.frame;
         let after = self.out.to.frame.plane;
+        let a_row = self.stride[0] * frame.row();
         let walk = Walk {
-            a: maps.wrapping_add(self.origin),
+            a: maps.wrapping_add(self.origin + lines.start * a_row),
             a_tap: frame.row(),
-            a_row: self.stride[0] * frame.row(),
+            a_row,
             a_pixel: self.stride[1] * frame.pitch,
-            c: target.to,
+            c: target.to.wrapping_add(lines.start * target.row),
             c_row: target.row,
             c_pixel: target.pixel,
-            rows: after.height,
+            rows: lines.len(),
             columns: after.width,
             images: 1,
             a_image: 0,
@@ -220,11 +244,12 @@ impl Step for ByTaps {
         // other thread has, and what is written is neither read nor the residual.
         unsafe {
             correlate(&self.packed, &walk, |rows| {
+                let first = lines.start + rows.start;
                 let finish = Finish {
-                    residual: target.finish.residual.wrapping_add(rows.start * target.finish.residual_row),
+                    residual: target.finish.residual.wrapping_add(first * target.finish.residual_row),
                     ..target.finish
                 };
-                let done = Target { to: target.to.wrapping_add(rows.start * target.row), finish, ..target };
+                let done = Target { to: target.to.wrapping_add(first * target.row), finish, ..target };
                 activate::finish(self.out.level, &done, Plane { height: rows.len(), ..after });
             });
         }

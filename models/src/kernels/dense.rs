@@ -3,6 +3,8 @@
 
 use half::f16;
 
+use std::ops::Range;
+
 use super::activate::{Activation, Finish, Finishing, Target};
 use super::buffer::Buffer;
 use super::frame::Plane;
@@ -90,24 +92,36 @@ impl Step for Connected {
         self.terms + outputs
     }
 
-    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
+    fn lines(&self) -> usize {
+        self.to.frame.plane.channels.div_ceil(ROWS)
+    }
+
+    fn products(&self) -> usize {
+        self.to.frame.plane.channels * self.terms
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
         let Plane { height, width, .. } = self.from.frame.plane;
         let run = width * self.from.frame.pitch;
-        let (x, rest) = scratch.split_at_mut(self.terms);
+        let (x, sums) = scratch.split_at_mut(self.terms);
         x[height * run..].fill(0.0);
         for (y, row) in x.chunks_exact_mut(run).take(height).enumerate() {
             let at = self.from.inside() + y * self.from.frame.row();
-            row.copy_from_slice(&maps[at..at + run]);
+            // SAFETY: a row of the image, in the maps as laid out.
+            row.copy_from_slice(unsafe { std::slice::from_raw_parts(maps.add(at), run) });
         }
-        let outputs = self.to.frame.plane.channels;
-        let sums = &mut rest[..outputs.next_multiple_of(ROWS)];
-        let finish = self.activation.finish(outputs);
-        let to = maps[self.to.inside()..][..outputs].as_mut_ptr();
-        // SAFETY: the weights hold `terms` numbers for each sum, a multiple of two vectors; bias and slope one each.
+        let all = self.to.frame.plane.channels;
+        let outputs = lines.start * ROWS..all.min(lines.end * ROWS);
+        let sums = &mut sums[..lines.len() * ROWS];
+        let rows = lines.start * ROWS * self.terms..lines.end * ROWS * self.terms;
+        let finish = self.activation.finish(all);
+        // SAFETY: the weights hold `terms` numbers for each sum, a multiple of two vectors; bias and slope one each, as
+        // the image in the maps has one for each output.
         unsafe {
+            let to = maps.add(self.to.inside());
             match &self.weights {
-                Weights::F32(all) => of_f32(self.level, x, all, sums, outputs, to, &finish),
-                Weights::Half(all) => of_half(self.level, x, all, sums, outputs, to, &finish),
+                Weights::F32(all) => of_f32(self.level, x, &all[rows], sums, outputs, to, &finish),
+                Weights::Half(all) => of_half(self.level, x, &all[rows], sums, outputs, to, &finish),
             }
         }
     }
@@ -145,7 +159,7 @@ unsafe fn dense<S: Simd, W: Weight>(
     x: &[f32],
     weights: &[W],
     sums: &mut [f32],
-    outputs: usize,
+    outputs: Range<usize>,
     to: *mut f32,
     finish: &Finish,
 ) {
@@ -170,11 +184,11 @@ unsafe fn dense<S: Simd, W: Weight>(
             }
         }
         let target = Target { to, row: 0, pixel: 0, finish: *finish };
-        let mut c = 0;
-        while c < outputs {
-            let lanes = S::LANES.min(outputs - c);
+        let mut c = outputs.start;
+        while c < outputs.end {
+            let lanes = S::LANES.min(outputs.end - c);
             let finishing = Finishing::<S>::new(finish, c, lanes);
-            finishing.store(&target, 0, 0, S::load_n(sums.as_ptr().add(c), lanes));
+            finishing.store(&target, 0, 0, S::load_n(sums.as_ptr().add(c - outputs.start), lanes));
             c += S::LANES;
         }
     }
@@ -185,7 +199,7 @@ unsafe fn of_f32_body<S: Simd>(
     x: &[f32],
     weights: &[f32],
     sums: &mut [f32],
-    outputs: usize,
+    outputs: Range<usize>,
     to: *mut f32,
     finish: &Finish,
 ) {
@@ -198,7 +212,7 @@ unsafe fn of_half_body<S: Simd>(
     x: &[f32],
     weights: &[u16],
     sums: &mut [f32],
-    outputs: usize,
+    outputs: Range<usize>,
     to: *mut f32,
     finish: &Finish,
 ) {
@@ -209,13 +223,13 @@ unsafe fn of_half_body<S: Simd>(
 by_level! {
     /// Products with rows of weights, finished.
     fn of_f32 = of_f32_body(
-        x: &[f32], weights: &[f32], sums: &mut [f32], outputs: usize, to: *mut f32, finish: &Finish,
+        x: &[f32], weights: &[f32], sums: &mut [f32], outputs: Range<usize>, to: *mut f32, finish: &Finish,
     )
 }
 
 by_level! {
     /// The same, of weights in half precision.
     fn of_half = of_half_body(
-        x: &[f32], weights: &[u16], sums: &mut [f32], outputs: usize, to: *mut f32, finish: &Finish,
+        x: &[f32], weights: &[u16], sums: &mut [f32], outputs: Range<usize>, to: *mut f32, finish: &Finish,
     )
 }

@@ -1,9 +1,11 @@
 //! Convolution of each channel by itself.
 
+use std::ops::Range;
+
 use super::activate::{Activation, Finishing, Target};
 use super::buffer::Buffer;
 use super::convolution::Out;
-use super::frame::{Frame, Plane};
+use super::frame::Frame;
 use super::program::{Image, Map, Need, Step, Value};
 use super::simd::{Level, Simd, by_level};
 
@@ -85,22 +87,30 @@ impl Step for ByChannel {
         size_of_val::<[f32]>(&self.weights)
     }
 
-    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
-        let maps = maps.as_mut_ptr();
+    fn lines(&self) -> usize {
+        self.out.to.frame.plane.height
+    }
+
+    fn products(&self) -> usize {
+        self.out.to.frame.plane.numbers() * self.kernel[0] * self.kernel[1]
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
         let target = self.out.target(maps);
         let from = maps.wrapping_add(self.origin).cast_const();
         // SAFETY: the frame has room for every tap (`reads`), the maps hold both images and the residual, which no
         // other thread has, and what is written is neither read nor the residual.
-        unsafe { depthwise(self.out.level, self, from, &target, self.out.to.frame.plane) };
+        unsafe { depthwise(self.out.level, self, from, &target, lines) };
     }
 }
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "loops of known length are unrolled")]
-unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &Target, after: Plane) {
+unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &Target, lines: Range<usize>) {
     /// Pixels that share the weights in registers.
     const PIXELS: usize = 4;
     let step = layer.stride[1].wrapping_mul(layer.from.pitch);
+    let after = layer.out.to.frame.plane;
     let mut c = 0;
     while c < after.channels {
         let lanes = S::LANES.min(after.channels - c);
@@ -108,7 +118,7 @@ unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &
         unsafe {
             let finish = Finishing::<S>::new(&target.finish, c, lanes);
             let load = |p: *const f32| S::load_part(p, lanes);
-            for y in 0..after.height {
+            for y in lines.clone() {
                 let row = from.wrapping_add(y * layer.stride[0] * layer.from.row() + c);
                 let mut x = 0;
                 while x < after.width {
@@ -144,6 +154,6 @@ unsafe fn depthwise_body<S: Simd>(layer: &ByChannel, from: *const f32, target: &
 }
 
 by_level! {
-    /// All of one image.
-    fn depthwise = depthwise_body(layer: &ByChannel, from: *const f32, target: &Target, after: Plane)
+    /// Rows of one image.
+    fn depthwise = depthwise_body(layer: &ByChannel, from: *const f32, target: &Target, lines: Range<usize>)
 }

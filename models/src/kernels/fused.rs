@@ -9,7 +9,7 @@ use tract_onnx::tract_core::internal::TypedModelPatch;
 use tract_onnx::tract_hir::internal::*;
 
 use super::graph;
-use super::program::{Memory, Program};
+use super::program::{Memory, Program, Rows, planar_row};
 use super::simd::Level;
 
 /// A program and the memory that runs of it left.
@@ -28,15 +28,15 @@ pub struct Fused {
 }
 
 impl Fused {
-    /// Runs it on images `[n, c, h, w]`; outputs are written as they lie in the graph.
+    /// Runs it on `count` images by `threads` threads; outputs are written as they lie in the graph.
     ///
     /// # Panics
-    /// When images or outputs have another size ([`Program::run`]).
-    pub fn run(&self, images: &[f32], outputs: &mut [&mut [f32]]) {
+    /// When outputs have another size ([`Program::run`]).
+    pub fn run(&self, threads: usize, count: usize, rows: Rows<'_>, outputs: &mut [&mut [f32]]) {
         let lock = || self.inner.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = lock().pop();
-        let mut memory = left.unwrap_or_else(|| self.inner.program.memory());
-        self.inner.program.run(&mut memory, images, outputs);
+        let left = lock().pop().filter(|m| m.threads() == threads);
+        let mut memory = left.unwrap_or_else(|| self.inner.program.memory(threads));
+        self.inner.program.run(&mut memory, count, rows, outputs);
         lock().push(memory);
     }
 
@@ -75,7 +75,11 @@ impl EvalOp for Fused {
         let images = images.to_plain_array_view::<f32>()?;
         let images = images.as_slice().context("images that do not lie in a row")?;
         let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        self.run(images, &mut slices);
+        let one = self.inner.program.image();
+        let rows = &mut |n: usize, y: usize, row: &mut [f32]| {
+            planar_row(images, one.height, (n, y), row, one.channels)
+        };
+        self.run(1, images.len() / one.numbers(), rows, &mut slices);
         outputs
             .iter()
             .zip(&self.shapes)

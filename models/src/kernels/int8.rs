@@ -7,6 +7,8 @@
 mod by_channel;
 mod dot;
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
 use super::program::{Image, Kind, Map, Need, Step, Value};
@@ -248,12 +250,19 @@ impl Step for Connected {
         self.pixels() * self.sums.padded()
     }
 
-    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer) {
-        let maps = maps.as_mut_ptr();
+    fn lines(&self) -> usize {
+        self.after.height
+    }
+
+    fn products(&self) -> usize {
+        self.after.height * self.after.width * self.sums.bytes()
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
         let bytes = maps.cast::<u8>();
         let (padded, channels) = (self.sums.padded(), self.after.channels);
         let sums = scratch.as_mut_ptr().cast::<i32>();
-        for y in 0..self.after.height {
+        for y in lines {
             for first in (0..self.after.width).step_by(self.pixels()) {
                 let count = self.pixels().min(self.after.width - first);
                 let walk = Walk {

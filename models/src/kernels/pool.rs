@@ -1,5 +1,7 @@
 //! Maxima over windows; windows that reach beyond the far edges are cut there.
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
 use super::program::{Map, Step, Value};
@@ -44,8 +46,15 @@ impl Pool {
 }
 
 impl Step for Pooling {
-    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
-        let maps = maps.as_mut_ptr();
+    fn lines(&self) -> usize {
+        self.to.frame.plane.height
+    }
+
+    fn products(&self) -> usize {
+        self.to.frame.plane.numbers() * self.kernel[0] * self.kernel[1]
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
         // SAFETY: both images lie in the maps, apart, and every window begins inside its image (asserted when made).
         unsafe {
             pool(
@@ -54,6 +63,7 @@ impl Step for Pooling {
                 &self.from.frame,
                 maps.add(self.to.inside()),
                 &self.to.frame,
+                lines,
                 self.kernel,
                 self.stride,
             );
@@ -67,11 +77,12 @@ unsafe fn pool_body<S: Simd>(
     before: &Frame,
     to: *mut f32,
     after: &Frame,
+    lines: Range<usize>,
     kernel: [usize; 2],
     stride: [usize; 2],
 ) {
-    let Plane { height, width, channels } = after.plane;
-    for y in 0..height {
+    let Plane { width, channels, .. } = after.plane;
+    for y in lines {
         let rows = kernel[0].min(before.plane.height - y * stride[0]);
         for x in 0..width {
             let columns = kernel[1].min(before.plane.width - x * stride[1]);
@@ -101,8 +112,9 @@ unsafe fn pool_body<S: Simd>(
 }
 
 by_level! {
-    /// Maxima of one image.
+    /// Maxima of rows of one image.
     fn pool = pool_body(
-        from: *const f32, before: &Frame, to: *mut f32, after: &Frame, kernel: [usize; 2], stride: [usize; 2],
+        from: *const f32, before: &Frame, to: *mut f32, after: &Frame, lines: Range<usize>, kernel: [usize; 2],
+        stride: [usize; 2],
     )
 }

@@ -1,4 +1,9 @@
 //! A network as a list of kernels over memory laid out beforehand: a run decides nothing and asks for no memory.
+//! Its pictures come row by row, straight to where the first layer reads them.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::convolution::Convolution;
@@ -7,7 +12,7 @@ use super::depthwise::Depthwise;
 use super::frame::{Frame, Plane};
 use super::int8::Int8;
 use super::pool::Pool;
-use super::quantise::Quantise;
+use super::quantise::{Quantise, Steps, quantise};
 use super::simd::Level;
 use super::softmax::Softmax;
 
@@ -170,8 +175,18 @@ impl Map {
 
 /// One kernel with its weights and its places.
 pub trait Step: std::fmt::Debug + Send + Sync {
-    /// Runs it on one image.
-    fn run(&self, maps: &mut Buffer, scratch: &mut Buffer);
+    /// Runs the lines `lines` of it, of those that it has ([`Step::lines`]), on one image.
+    ///
+    /// # Safety
+    /// `maps` must be a run's memory, laid out as for this step. While it runs, nobody else may write what it reads, or
+    /// touch what these lines write.
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer);
+
+    /// How many parts of it can be done apart, each writing what no other reads or writes: rows, most often.
+    fn lines(&self) -> usize;
+
+    /// Products, or what takes as long, of a run.
+    fn products(&self) -> usize;
 
     /// Numbers of scratch memory it needs.
     fn scratch(&self) -> usize {
@@ -189,14 +204,60 @@ pub trait Step: std::fmt::Debug + Send + Sync {
 pub struct Memory {
     /// The values of each image that is worked on, their borders what stands for zero.
     maps: Vec<Buffer>,
-    /// What a step needs for itself; it may not rely on what is there.
-    scratch: Buffer,
+    /// What a step needs for itself, for each thread; it may not rely on what is there.
+    scratch: Vec<Buffer>,
+}
+
+impl Memory {
+    /// Threads that a run has.
+    pub fn threads(&self) -> usize {
+        self.scratch.len()
+    }
+}
+
+/// An image's memory that threads write apart.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+
+// SAFETY: a plain address; that threads keep apart is the promise of `Step::lines`.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn address(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// Gives the pictures of a run: `(n, y, row)` writes all of row `y` of picture `n` to `row`, `[width, channels]`. It is
+/// asked for every row once, picture by picture, from the top.
+pub type Rows<'a> = &'a mut dyn FnMut(usize, usize, &mut [f32]);
+
+/// Row `y` of image `n` of `images`, `[n, c, h, w]`, to `row`, `[w, c]`.
+pub fn planar_row(images: &[f32], height: usize, (n, y): (usize, usize), row: &mut [f32], channels: usize) {
+    let width = row.len() / channels;
+    for c in 0..channels {
+        let line = &images[((n * channels + c) * height + y) * width..][..width];
+        for (pixel, x) in row.chunks_exact_mut(channels).zip(line) {
+            pixel[c] = *x;
+        }
+    }
+}
+
+/// Where the pictures go.
+#[derive(Debug)]
+struct Entry {
+    map: Map,
+    /// How they become u8, where all that reads them is u8.
+    steps: Option<Steps>,
+    level: Level,
 }
 
 /// A network for images of one size.
 #[derive(Debug)]
 pub struct Program {
-    input: Map,
+    input: Entry,
     outputs: Vec<Map>,
     steps: Vec<Box<dyn Step>>,
     numbers: usize,
@@ -212,7 +273,19 @@ impl Program {
     ///
     /// # Panics
     /// When layers, images, inputs and outputs do not belong together.
-    pub fn new(level: Level, images: &[Image], input: Value, layers: Vec<Layer>, outputs: &[Value]) -> Self {
+    pub fn new(
+        level: Level,
+        images: &[Image],
+        mut input: Value,
+        mut layers: Vec<Layer>,
+        outputs: &[Value],
+    ) -> Self {
+        let mut steps = None;
+        if let Some(quantise) = quantised_at_once(level, images, input, &layers, outputs) {
+            steps = Some(quantise.steps);
+            input = quantise.to;
+            layers.retain(|l| !l.writes().contains(&input));
+        }
         let mut needs = vec![Need::default(); images.len()];
         let mut last_read = vec![0; images.len()];
         let mut wanted = vec![false; images.len()];
@@ -242,11 +315,13 @@ impl Program {
         let zeros = maps.iter().filter(|m| m.kind != Kind::F32 && m.offset != usize::MAX).copied().collect();
         let placed = |(map, wanted): (&Map, &bool)| !wanted || map.offset != usize::MAX;
         assert!(maps.iter().zip(&wanted).all(placed), "a value that no layer writes");
+        let entry = Entry { map: maps[input.0], steps, level };
         let steps: Vec<_> = layers.into_iter().map(|l| l.step(level, &maps, &wanted)).collect();
+        let most = steps.iter().map(|s| s.scratch()).max().unwrap_or(0);
         Self {
-            input: maps[input.0],
+            scratch: most.max(entry.row()),
+            input: entry,
             outputs: outputs.iter().map(|v| maps[v.0]).collect(),
-            scratch: steps.iter().map(|s| s.scratch()).max().unwrap_or(0),
             together: if steps.iter().map(|s| s.weights()).sum::<usize>() > CACHED { 2 } else { 1 },
             numbers,
             steps,
@@ -254,25 +329,27 @@ impl Program {
         }
     }
 
-    /// Memory for one run at a time.
-    pub fn memory(&self) -> Memory {
-        let one = || {
-            let mut maps = Buffer::zeroed(self.numbers);
-            for map in &self.zeros {
-                if let Kind::U8 { zero } = map.kind {
-                    let from = map.start_byte();
-                    maps.bytes_mut()[from..from + map.frame.numbers()].fill(zero);
-                }
-            }
-            maps
-        };
-        let maps = std::iter::repeat_with(one).take(self.together).collect();
-        Memory { maps, scratch: Buffer::zeroed(self.scratch) }
+    /// Memory for one run at a time by `threads` threads; the first runs fill it.
+    pub fn memory(&self, threads: usize) -> Memory {
+        let scratch = std::iter::repeat_with(|| Buffer::zeroed(self.scratch)).take(threads.max(1)).collect();
+        Memory { maps: Vec::new(), scratch }
     }
 
-    /// Numbers of an input image.
-    pub fn image(&self) -> usize {
-        self.input.frame.plane.numbers()
+    /// Memory for the values of one image.
+    fn maps(&self) -> Buffer {
+        let mut maps = Buffer::zeroed(self.numbers);
+        for map in &self.zeros {
+            if let Kind::U8 { zero } = map.kind {
+                let from = map.start_byte();
+                maps.bytes_mut()[from..from + map.frame.numbers()].fill(zero);
+            }
+        }
+        maps
+    }
+
+    /// Size of an input image.
+    pub fn image(&self) -> Plane {
+        self.input.map.frame.plane
     }
 
     /// Size of each output.
@@ -280,29 +357,33 @@ impl Program {
         self.outputs.iter().map(|m| m.frame.plane)
     }
 
-    /// Runs the network on images `[c, h, w]` one after the other, and gives each output as `[n, c, h, w]`.
+    /// Runs the network on `count` images, and gives each output as `[n, c, h, w]`; an output that is empty is not
+    /// wanted. Where the memory is for several threads, those of rayon's pool that it is called in share the work: the
+    /// images of several, the lines of one. The numbers are the same however many there are.
     ///
     /// # Panics
-    /// When the input is no whole number of images, an output has another size, or the memory is not this program's.
-    pub fn run(&self, memory: &mut Memory, images: &[f32], outputs: &mut [&mut [f32]]) {
+    /// When an output has another size, or the memory is not this program's.
+    pub fn run(&self, memory: &mut Memory, count: usize, rows: Rows<'_>, outputs: &mut [&mut [f32]]) {
         let Memory { maps, scratch } = memory;
-        let fits = maps.len() == self.together && maps.iter().all(|m| m.len() == self.numbers);
-        assert!(fits && scratch.len() == self.scratch, "memory of another program");
-        assert!(images.len().is_multiple_of(self.image()), "images of another size");
+        let together = self.together.max(scratch.len()).min(count).max(1);
+        while maps.len() < together {
+            maps.push(self.maps());
+        }
+        let fits = maps.iter().all(|m| m.len() == self.numbers);
+        assert!(fits && scratch.iter().all(|s| s.len() == self.scratch), "memory of another program");
         assert_eq!(outputs.len(), self.outputs.len(), "other outputs");
-        let one = self.image();
-        for (group, images) in images.chunks(one * self.together).enumerate() {
-            let count = images.len() / one;
-            for (image, maps) in images.chunks_exact(one).zip(maps.iter_mut()) {
-                read_planar(image, &self.input, maps);
+        for first in (0..count).step_by(together) {
+            let now = together.min(count - first);
+            for (n, maps) in (first..).zip(&mut maps[..now]) {
+                self.input.fill(maps, &mut scratch[0], n, rows);
             }
-            for step in &self.steps {
-                for maps in &mut maps[..count] {
-                    step.run(maps, scratch);
-                }
+            if now > 1 && scratch.len() > 1 {
+                self.apart(&mut maps[..now], scratch);
+            } else {
+                self.in_turn(&mut maps[..now], scratch);
             }
-            for (n, maps) in (group * self.together..).zip(&maps[..count]) {
-                for (map, out) in self.outputs.iter().zip(outputs.iter_mut()) {
+            for (n, maps) in (first..).zip(&maps[..now]) {
+                for (map, out) in self.outputs.iter().zip(outputs.iter_mut()).filter(|(_, o)| !o.is_empty()) {
                     let one = map.frame.plane.numbers();
                     write_planar(map, maps, &mut out[n * one..(n + 1) * one]);
                 }
@@ -311,6 +392,100 @@ impl Program {
     }
 }
 
+impl Program {
+    /// Does each step for all images before the next; threads share its lines.
+    fn in_turn(&self, maps: &mut [Buffer], scratch: &mut [Buffer]) {
+        for step in &self.steps {
+            let lines = step.lines();
+            let parts = scratch.len().min(step.products() / WORTH).min(lines).max(1);
+            for maps in &mut *maps {
+                let maps = Shared(maps.as_mut_ptr());
+                let part = |(i, scratch): (usize, &mut Buffer)| {
+                    // SAFETY: the memory was laid out for these steps and is borrowed, and the parts have no line in
+                    // common.
+                    unsafe { step.run(maps.address(), lines * i / parts..lines * (i + 1) / parts, scratch) };
+                };
+                match parts {
+                    1 => part((0, &mut scratch[0])),
+                    _ => scratch[..parts].par_iter_mut().enumerate().for_each(part),
+                }
+            }
+        }
+    }
+
+    /// Gives each thread images of its own.
+    fn apart(&self, maps: &mut [Buffer], scratch: &mut [Buffer]) {
+        let each = maps.len().div_ceil(scratch.len());
+        maps.par_chunks_mut(each).zip(scratch).for_each(|(maps, scratch)| {
+            for step in &self.steps {
+                for maps in &mut *maps {
+                    // SAFETY: the memory was laid out for these steps and is borrowed.
+                    unsafe { step.run(maps.as_mut_ptr(), 0..step.lines(), scratch) };
+                }
+            }
+        });
+    }
+}
+
+impl Entry {
+    /// Numbers of a row.
+    fn row(&self) -> usize {
+        let Plane { width, channels, .. } = self.map.frame.plane;
+        width * channels
+    }
+
+    /// Puts picture `n` into its place; `scratch` holds a row at least.
+    fn fill(&self, maps: &mut Buffer, scratch: &mut [f32], n: usize, rows: Rows<'_>) {
+        let Plane { height, width, channels } = self.map.frame.plane;
+        let Map { frame, .. } = self.map;
+        let whole = frame.pitch == channels;
+        for y in 0..height {
+            match self.steps {
+                None if whole => rows(n, y, &mut maps[self.map.inside() + y * frame.row()..][..self.row()]),
+                None => {
+                    let row = &mut scratch[..self.row()];
+                    rows(n, y, row);
+                    let line = &mut maps[self.map.inside() + y * frame.row()..][..width * frame.pitch];
+                    for (to, from) in line.chunks_exact_mut(frame.pitch).zip(row.chunks_exact(channels)) {
+                        to[..channels].copy_from_slice(from);
+                    }
+                }
+                Some(steps) => {
+                    let row = &mut scratch[..self.row()];
+                    rows(n, y, row);
+                    let at = self.map.inside_byte() + y * frame.row();
+                    let line = &mut maps.bytes_mut()[at..][..width * frame.pitch];
+                    if whole {
+                        quantise(self.level, row, steps, line);
+                    } else {
+                        for (to, from) in line.chunks_exact_mut(frame.pitch).zip(row.chunks_exact(channels)) {
+                            quantise(self.level, from, steps, &mut to[..channels]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The layer that makes u8 of the input, where it is all that reads it.
+fn quantised_at_once(
+    level: Level,
+    images: &[Image],
+    input: Value,
+    layers: &[Layer],
+    outputs: &[Value],
+) -> Option<Quantise> {
+    let reads = |l: &&Layer| l.reads(level, images).iter().any(|(v, _)| *v == input);
+    let mut readers = layers.iter().filter(reads);
+    match (readers.next(), readers.next()) {
+        (Some(Layer::Quantise(q)), None) if !outputs.contains(&input) => Some(*q),
+        _ => None,
+    }
+}
+
+/// Products for which it is worth waking a thread; the tests' images are small.
+const WORTH: usize = if cfg!(test) { 1 } else { 100_000 };
 /// Bytes of weights that stay in a core's cache from image to image.
 const CACHED: usize = 1 << 20;
 
@@ -361,21 +536,6 @@ fn layout(
         });
     }
     (maps, numbers)
-}
-
-/// An image `[c, h, w]` into its place.
-fn read_planar(image: &[f32], map: &Map, maps: &mut [f32]) {
-    let Plane { height, width, channels } = map.frame.plane;
-    let pitch = map.frame.pitch;
-    for (c, plane) in image.chunks_exact(height * width).enumerate() {
-        for (y, row) in plane.chunks_exact(width).enumerate() {
-            let line = &mut maps[map.inside() + y * map.frame.row()..][..width * pitch];
-            for (pixel, x) in line.chunks_exact_mut(pitch).zip(row) {
-                pixel[c] = *x;
-            }
-        }
-    }
-    debug_assert_eq!(image.len(), channels * height * width);
 }
 
 /// An image from its place as `[c, h, w]`.

@@ -1,5 +1,7 @@
 //! f32 to steps of a scale, as ONNX's QuantizeLinear does it after a product with 1 / scale.
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::frame::Plane;
 use super::program::{Map, Step, Value};
@@ -43,12 +45,19 @@ impl Quantise {
 }
 
 impl Step for Quantising {
-    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
-        let Plane { height, width, channels } = self.from.frame.plane;
+    fn lines(&self) -> usize {
+        self.from.frame.plane.height
+    }
+
+    fn products(&self) -> usize {
+        self.from.frame.plane.numbers()
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
+        let Plane { width, channels, .. } = self.from.frame.plane;
         let (from, to) = (self.from.inside(), self.to.inside_byte());
         let (before, after) = (self.from.frame.pitch, self.to.frame.pitch);
-        let maps = maps.as_mut_ptr();
-        for y in 0..height {
+        for y in lines {
             // SAFETY: a row of each image; the two lie apart in the maps, as laid out.
             let (row, out) = unsafe {
                 (
@@ -59,14 +68,11 @@ impl Step for Quantising {
                     ),
                 )
             };
-            // SAFETY: the level is one that was found on this CPU.
-            unsafe {
-                if before == after {
-                    quantise(self.level, row, self.steps, out);
-                } else {
-                    for (row, out) in row.chunks_exact(before).zip(out.chunks_exact_mut(after)) {
-                        quantise(self.level, &row[..channels], self.steps, &mut out[..channels]);
-                    }
+            if before == after {
+                quantise(self.level, row, self.steps, out);
+            } else {
+                for (row, out) in row.chunks_exact(before).zip(out.chunks_exact_mut(after)) {
+                    quantise(self.level, &row[..channels], self.steps, &mut out[..channels]);
                 }
             }
         }
@@ -103,5 +109,11 @@ unsafe fn quantise_body<S: Simd>(row: &[f32], steps: Steps, out: &mut [u8]) {
 
 by_level! {
     /// A row.
-    fn quantise = quantise_body(row: &[f32], steps: Steps, out: &mut [u8])
+    fn quantise_raw = quantise_body(row: &[f32], steps: Steps, out: &mut [u8])
+}
+
+/// Makes steps of as many numbers as both have.
+pub fn quantise(level: Level, row: &[f32], steps: Steps, out: &mut [u8]) {
+    // SAFETY: the body keeps to both slices, and the level is one that was found on this CPU.
+    unsafe { quantise_raw(level, row, steps, out) };
 }

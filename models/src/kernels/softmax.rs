@@ -1,5 +1,7 @@
 //! Softmax over the channels of each pixel.
 
+use std::ops::Range;
+
 use super::buffer::Buffer;
 use super::frame::Plane;
 use super::program::{Map, Step, Value};
@@ -29,20 +31,35 @@ impl Softmax {
 }
 
 impl Step for Row {
-    fn run(&self, maps: &mut Buffer, _: &mut Buffer) {
-        let Plane { height, width, channels } = self.from.frame.plane;
-        for y in 0..height {
+    fn lines(&self) -> usize {
+        self.from.frame.plane.height
+    }
+
+    fn products(&self) -> usize {
+        /// What an exponential takes.
+        const EXP: usize = 16;
+        EXP * self.from.frame.plane.numbers()
+    }
+
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
+        let Plane { width, channels, .. } = self.from.frame.plane;
+        for y in lines {
             for x in 0..width {
-                let at = |m: &Map| m.inside() + y * m.frame.row() + x * m.frame.pitch;
-                let (from, to) = (at(&self.from), at(&self.to));
-                let most = maps[from..from + channels].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let at = |m: &Map| maps.wrapping_add(m.inside() + y * m.frame.row() + x * m.frame.pitch);
+                // SAFETY: a pixel of each image; the two lie apart in the maps, as laid out.
+                let (from, to) = unsafe {
+                    (
+                        std::slice::from_raw_parts(at(&self.from).cast_const(), channels),
+                        std::slice::from_raw_parts_mut(at(&self.to), channels),
+                    )
+                };
+                let most = from.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let mut sum = 0.0;
-                for c in 0..channels {
-                    let e = (maps[from + c] - most).exp();
-                    maps[to + c] = e;
-                    sum += e;
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = (from - most).exp();
+                    sum += *to;
                 }
-                for v in &mut maps[to..to + channels] {
+                for v in to {
                     *v /= sum;
                 }
             }

@@ -21,7 +21,7 @@ use super::fused::{Fused, fuse, whole};
 use super::int8::{Int8, Over};
 use super::pool::Pool;
 use super::prelu::PRelu;
-use super::program::{Image, Kind, Layer, Program, Value};
+use super::program::{Image, Kind, Layer, Program, Value, planar_row};
 use super::quantise::{Quantise, Steps};
 use super::simd::Level;
 use super::softmax::Softmax;
@@ -118,12 +118,23 @@ fn activate(y: &mut [f32], plane: Plane, bias: &[f32], slope: &[f32]) {
     }
 }
 
+/// What it gives, which must be the same to the bit by several threads.
 fn run(program: &Program, images: usize, x: &[f32]) -> Vec<Vec<f32>> {
-    let mut outputs: Vec<Vec<f32>> =
-        program.outputs().map(|p| vec![f32::NAN; images * p.height * p.width * p.channels]).collect();
-    let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-    program.run(&mut program.memory(), x, &mut slices);
-    outputs
+    let by = |threads: usize| {
+        let mut outputs: Vec<Vec<f32>> =
+            program.outputs().map(|p| vec![f32::NAN; images * p.height * p.width * p.channels]).collect();
+        let mut slices: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        let Plane { height, channels, .. } = program.image();
+        let rows = &mut |n: usize, y: usize, row: &mut [f32]| planar_row(x, height, (n, y), row, channels);
+        program.run(&mut program.memory(threads), images, rows, &mut slices);
+        outputs
+    };
+    let alone = by(1);
+    let bits = |all: &[Vec<f32>]| all.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>();
+    for threads in [2, 3] {
+        assert!(bits(&by(threads)) == bits(&alone), "other numbers by {threads} threads");
+    }
+    alone
 }
 
 fn cases() -> impl Strategy<Value = Case> {

@@ -77,10 +77,10 @@ impl Grid {
         BLOCK.div_ceil(self.across).min(self.down)
     }
 
-    /// The blocks of an image, as rows of tiles.
-    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        let (down, strips) = (self.down, self.strips());
-        (0..down).step_by(strips).map(move |at| at..down.min(at + strips))
+    /// The blocks of some rows of tiles of an image.
+    pub fn blocks(&self, of: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let (end, strips) = (of.end, self.strips());
+        of.step_by(strips).map(move |at| at..end.min(at + strips))
     }
 
     /// Rows of pixels that rows of tiles cover.

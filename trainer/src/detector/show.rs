@@ -3,7 +3,7 @@
 use limen_models::detect::mtcnn::region;
 use limen_models::geometry::{BBox, Detection, Landmarks, Point};
 use limen_models::manifest::{Colour, Input};
-use limen_models::resample::{Region, Scratch, resample};
+use limen_models::resample::{Region, Resampler, resample};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -79,10 +79,10 @@ impl Batch {
 fn cut(picture: &Picture, window: &BBox, side: usize, turn: f32, coarse: bool) -> Vec<f32> {
     let input = Input::sphereface(side, side, Colour::Rgb);
     let whole = region(window);
-    let mut scratch = Scratch::default();
+    let mut resampler = Resampler::default();
     let mut take = |region: Region, side: usize| {
         let mut out = vec![0.0; 3 * side * side];
-        resample(picture.image.view(), region, (side, side), &input, &mut out, &mut scratch);
+        resample(picture.image.view(), region, (side, side), &input, &mut out, &mut resampler);
         out
     };
     let fine = if turn == 0.0 {

@@ -21,7 +21,7 @@ pub trait Scored {
 
 /// Keeps, best first, each item whose overlap with every better kept one is at most `threshold`.
 pub fn suppress<T: Scored>(items: &mut Vec<T>, threshold: f32, overlap: Overlap) {
-    items.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    items.sort_unstable_by(|a, b| b.score().total_cmp(&a.score()));
     let mut kept = 0;
     for i in 0..items.len() {
         let b = *items[i].bbox();

@@ -19,7 +19,7 @@ pub fn forward(pass: &Forward<'_>, images: Vec<Image<'_>>) {
         scratch::with(|s| {
             s.input.resize(grid.frame.numbers());
             pad(pass.image(n), &grid.frame, &mut s.input);
-            for strips in grid.blocks() {
+            for strips in grid.blocks(0..grid.down) {
                 let count = strips.len() * grid.across;
                 let tiles = grid.input_tiles(&mut s.tiles, count);
                 let products = grid.output_tiles(&mut s.products, count);
@@ -57,7 +57,7 @@ pub fn backward(pass: &Backward<'_>, dx: Option<&mut [f32]>, weights: &mut [f32]
                 activate::backward(level, &back.frame, g, activation, &mut s.gradient, &mut sums);
                 s.input.resize(grid.frame.numbers());
                 pad(pass.image(n), &grid.frame, &mut s.input);
-                for strips in grid.blocks() {
+                for strips in grid.blocks(0..grid.down) {
                     let count = strips.len() * grid.across;
                     // SAFETY: the buffers are this thread's own.
                     unsafe {

@@ -1,0 +1,113 @@
+//! Faces that are followed from frame to frame are those that the whole frame shows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use limen_models::detect::mtcnn::{Mtcnn, Scratch, Settings};
+use limen_models::geometry::Detection;
+use limen_models::image::RgbImage;
+use limen_models::manifest::Manifest;
+use limen_models::photo;
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// A photograph with a person's one face.
+fn person(name: &str) -> RgbImage {
+    photo::decode_file(&folder("people/enrolled").join(name).join("1.jpg")).unwrap()
+}
+
+/// A grey room with each photograph's top left corner at a place.
+fn room(people: &[(&RgbImage, [usize; 2])]) -> RgbImage {
+    let mut frame = RgbImage::filled(WIDTH, HEIGHT, [110; 3]).unwrap();
+    for (photo, [left, top]) in people {
+        for y in 0..photo.height().min(HEIGHT - top) {
+            for x in 0..photo.width().min(WIDTH - left) {
+                frame.set_pixel(left + x, top + y, photo.pixel(x, y));
+            }
+        }
+    }
+    frame
+}
+
+/// Half the size, so that two fit.
+fn half(photo: &RgbImage) -> RgbImage {
+    let (width, height) = (photo.width() / 2, photo.height() / 2);
+    let pixels = (0..width * height).flat_map(|i| photo.pixel(i % width * 2, i / width * 2));
+    RgbImage::new(width, height, pixels.collect()).unwrap()
+}
+
+struct Video {
+    cascade: Mtcnn,
+    settings: Settings,
+    scratch: Scratch,
+    faces: Vec<Detection>,
+}
+
+impl Video {
+    fn new() -> Self {
+        let manifest = Manifest::load(&folder("weights")).unwrap();
+        let cascade = Mtcnn::load(&manifest, manifest.cascade().unwrap()).unwrap();
+        Self { cascade, settings: Settings::door(), scratch: Scratch::default(), faces: Vec::new() }
+    }
+
+    fn next(&mut self, frame: &RgbImage) -> &[Detection] {
+        self.cascade.follow_in(frame.view(), &self.settings, &mut self.scratch, &mut self.faces).unwrap();
+        &self.faces
+    }
+
+    fn search(&mut self, frame: &RgbImage) -> &[Detection] {
+        self.cascade.detect_in(frame.view(), &self.settings, &mut self.scratch, &mut self.faces).unwrap();
+        &self.faces
+    }
+
+    fn whole(&self, frame: &RgbImage) -> Vec<Detection> {
+        self.cascade.detect(frame.view(), &self.settings).unwrap()
+    }
+}
+
+#[test]
+fn a_walking_person_is_seen_as_in_the_whole_frame() {
+    let ada = person("Ada");
+    let mut video = Video::new();
+    for step in 0..20 {
+        let frame = room(&[(&ada, [20 + 9 * step, 40 + 3 * step])]);
+        let want = video.whole(&frame);
+        let got = video.next(&frame);
+        assert_eq!((got.len(), want.len()), (1, 1), "step {step}");
+        let eyes = want[0].landmarks.eye_distance();
+        for (a, b) in got[0].landmarks.0.iter().zip(&want[0].landmarks.0) {
+            assert!(a.distance(*b) < 0.06 * eyes, "step {step}: {a:?} is not {b:?}");
+        }
+    }
+}
+
+#[test]
+fn who_comes_is_seen_at_the_next_search_and_who_leaves_at_once() {
+    let (ada, ben) = (half(&person("Ada")), half(&person("Ben")));
+    let mut video = Video::new();
+    let alone = room(&[(&ada, [30, 60])]);
+    let both = room(&[(&ada, [30, 60]), (&ben, [380, 150])]);
+    assert_eq!(video.next(&alone).len(), 1);
+    assert_eq!(video.next(&both).len(), 1);
+    assert_eq!(video.search(&both).len(), 2);
+    assert_eq!(video.next(&both).len(), 2);
+    let gone = video.next(&room(&[(&ben, [380, 150])])).to_vec();
+    assert!(gone.len() == 1 && gone[0].bbox.centre().x > 380.0, "{gone:?}");
+    assert_eq!(video.next(&room(&[])).len(), 0);
+}
+
+#[test]
+fn another_camera_begins_with_a_search() {
+    let ada = person("Ada");
+    let mut video = Video::new();
+    assert_eq!(video.next(&room(&[(&ada, [30, 60])])).len(), 1);
+    // Where the face was is nothing of it now; the picture has another size.
+    let small = RgbImage::filled(320, 240, [110; 3]).unwrap();
+    assert_eq!(video.next(&small).len(), 0);
+    assert_eq!(video.next(&ada).len(), 1);
+}
