@@ -81,15 +81,7 @@ impl Front {
     ) -> Result<(), ModelError> {
         scratch.candidates.clear();
         for face in faces {
-            let around = square(face.bbox);
-            // Twice as wide and high about the same middle.
-            let (half, side) = (around.width() / 2.0, around.width() * 2.0);
-            let region = region(&BBox {
-                x1: around.x1 - half,
-                y1: around.y1 - half,
-                x2: around.x1 - half + side - 1.0,
-                y2: around.y1 - half + side - 1.0,
-            });
+            let (region, side) = surroundings(face.bbox);
             for size in NEAR {
                 let scale = size as f32 / side;
                 self.propose_level(frame, Level { region, size: (size, size), scale }, scratch)?;
@@ -134,6 +126,14 @@ impl Front {
         }
         Ok(())
     }
+}
+
+/// The square of twice the width of a face about its middle, and its side, px.
+fn surroundings(face: BBox) -> (Region, f32) {
+    let face = square(face);
+    let (half, side) = (face.width() / 2.0, face.width() * 2.0);
+    let (x1, y1) = (face.x1 - half, face.y1 - half);
+    (region(&BBox { x1, y1, x2: x1 + side - 1.0, y2: y1 + side - 1.0 }), side)
 }
 
 /// What P-Net's candidates of all levels become for the next stage.
@@ -196,6 +196,14 @@ mod tests {
         // Door, 640x480: 60 px, 0.2 * 480 = 96; 96 * 0.709^k >= 12 while k <= 6 (12.19).
         assert_eq!(scales(640, 480, &Settings::door()).count(), 7);
         assert_eq!(scales(11, 11, &Settings::training_data()).count(), 0);
+    }
+
+    #[test]
+    fn the_surroundings_are_twice_as_wide_about_the_same_middle() {
+        // 100 px wide and 80 high: the square is columns 101 to 200, rows 41 to 140 (Matlab's); half of 100 before it.
+        let face = BBox { x1: 101.0, y1: 51.0, x2: 200.0, y2: 130.0 };
+        let (region, side) = surroundings(face);
+        assert_eq!((region, side), (Region { x: 50, y: -10, width: 200, height: 200 }, 200.0));
     }
 
     #[test]
