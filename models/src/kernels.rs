@@ -11,6 +11,7 @@ pub mod convolution;
 pub mod dense;
 pub mod depthwise;
 pub mod direct;
+pub mod entry;
 pub mod frame;
 pub(crate) mod fused;
 pub mod gemm;

@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use crate::image::RgbView;
-use crate::kernels::rows;
+use crate::kernels::entry::to_planes;
+use crate::kernels::frame::Plane;
+use crate::kernels::rows::add;
 use crate::kernels::simd::Level;
 use crate::manifest::{Colour, Input};
 
@@ -54,7 +56,7 @@ impl Axis {
                 let until = (hi - 1e-9).ceil().max(lo.floor() + 1.0);
                 (lo.floor(), until, &move |s: f64| ((s + 1.0).min(hi) - s.max(lo)) / step)
             } else {
-                let centre = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, (length - 1.0).max(0.0));
+                let centre = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, length - 1.0);
                 let first = centre.floor().min((length - 2.0).max(0.0));
                 let part = centre - first;
                 let until = offset + first + length.min(2.0);
@@ -109,17 +111,17 @@ impl Resampler {
     /// When the region has no such row.
     pub fn row(&mut self, frame: RgbView<'_>, input: &Input, y: usize, out: &mut [f32]) {
         let level = Level::detect();
-        let mut row = std::mem::take(&mut self.row);
+        let Self { columns, rows, span, row } = self;
         row.clear();
-        row.resize(self.span.len() * 3 + 1, 0.0);
-        let (first, weights) = self.rows.of(y);
+        row.resize(span.len() * 3 + 1, 0.0);
+        let (first, weights) = rows.of(y);
         for (sy, weight) in (first..).zip(weights) {
-            let bytes = &frame.row(sy)[self.span.start * 3..self.span.end * 3];
-            rows::add(level, &mut row, bytes, *weight);
+            let bytes = &frame.row(sy)[span.start * 3..span.end * 3];
+            add(level, row, bytes, *weight);
         }
         for (x, out) in out.chunks_exact_mut(3).enumerate() {
-            let (first, weights) = self.columns.of(x);
-            let at = first.saturating_sub(self.span.start) * 3;
+            let (first, weights) = columns.of(x);
+            let at = first.saturating_sub(span.start) * 3;
             // Four numbers at a time, the fourth in vain, make one vector.
             let mut sum = [0.0f32; 4];
             if !weights.is_empty() {
@@ -136,7 +138,6 @@ impl Resampler {
                 *out = (v - input.offset) * input.scale;
             }
         }
-        self.row = row;
     }
 }
 
@@ -155,20 +156,7 @@ pub fn resample(
 ) {
     assert_eq!(out.len(), 3 * width * height, "an output of another size");
     resampler.aim(frame, region, (width, height));
-    to_planes(width, height, out, |y, row| resampler.row(frame, input, y, row));
-}
-
-/// Rows of pixels that `fill` gives, `[width, 3]` each, to `out`, `[3, height, width]`.
-fn to_planes(width: usize, height: usize, out: &mut [f32], mut fill: impl FnMut(usize, &mut [f32])) {
-    let mut row = vec![0.0; 3 * width];
-    for y in 0..height {
-        fill(y, &mut row);
-        for (x, px) in row.chunks_exact(3).enumerate() {
-            for (c, v) in px.iter().enumerate() {
-                out[(c * height + y) * width + x] = *v;
-            }
-        }
-    }
+    to_planes(Plane { height, width, channels: 3 }, out, |y, row| resampler.row(frame, input, y, row));
 }
 
 /// Row `y` of a picture that already has the input's size to `out` (`[width, 3]`), preprocessed; `mirror` reads its
@@ -195,9 +183,9 @@ pub fn mirrored(row: &mut [f32]) {
 /// Writes a picture that already has the input's size to `out` (`[3, height, width]`), preprocessed; `mirror` reads
 /// its columns from the right.
 pub fn planes(picture: RgbView<'_>, mirror: bool, input: &Input, out: &mut [f32]) {
-    let (w, h) = (picture.width(), picture.height());
-    debug_assert_eq!(out.len(), 3 * w * h);
-    to_planes(w, h, out, |y, row| pixels(picture, y, mirror, input, row));
+    let plane = Plane { height: picture.height(), width: picture.width(), channels: 3 };
+    debug_assert_eq!(out.len(), plane.numbers());
+    to_planes(plane, out, |y, row| pixels(picture, y, mirror, input, row));
 }
 
 #[cfg(test)]

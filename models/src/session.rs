@@ -12,9 +12,10 @@ use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
 use crate::error::ModelError;
+use crate::kernels::entry::{Rows, planar_row, to_planes};
+use crate::kernels::frame::Plane;
 use crate::kernels::fused::{self, Fused};
 use crate::kernels::prelu;
-use crate::kernels::program::{Rows, planar_row};
 use crate::kernels::simd::Level;
 use crate::manifest::{Manifest, ModelEntry};
 use fold::with_constants_folded;
@@ -202,15 +203,9 @@ impl Session {
         rows: Rows<'_>,
         outputs: &mut [Output],
     ) -> TractResult<()> {
-        let mut row = vec![0.0; width * channels];
+        let mut planes = vec![0.0; channels * height * width];
         for image in 0..n {
-            let mut planes = vec![0.0; channels * height * width];
-            for y in 0..height {
-                rows(image, y, &mut row);
-                for (i, x) in row.iter().enumerate() {
-                    planes[(i % channels * height + y) * width + i / channels] = *x;
-                }
-            }
+            to_planes(Plane { height, width, channels }, &mut planes, |y, row| rows(image, y, row));
             let values =
                 plan.run(tvec!(Tensor::from_shape(&[1, channels, height, width], &planes)?.into()))?;
             for (output, &i) in outputs.iter_mut().zip(&self.outputs) {

@@ -11,6 +11,10 @@ use limen_models::photo;
 use limen_models::pipeline::{Embed, Pipeline, Workspace};
 use limen_models::quality::Limits;
 
+fn manifest() -> Manifest {
+    Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")).unwrap()
+}
+
 /// Two people and nobody: frames of three sizes.
 fn frames() -> Vec<RgbImage> {
     let people = Path::new(env!("CARGO_MANIFEST_DIR")).join("people/enrolled");
@@ -37,7 +41,7 @@ fn asked(pipeline: &Pipeline, frames: &[RgbImage], workspace: &mut Workspace) ->
 
 #[test]
 fn a_frame_asks_for_no_memory_in_the_steady_state() {
-    let manifest = Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")).unwrap();
+    let manifest = manifest();
     let frames = frames();
     for embedder in [None, Some("limen-half10-int8")] {
         let limits = Limits::default();
@@ -50,7 +54,7 @@ fn a_frame_asks_for_no_memory_in_the_steady_state() {
 
 #[test]
 fn several_threads_see_what_one_sees() {
-    let manifest = Manifest::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("weights")).unwrap();
+    let manifest = manifest();
     for embedder in [None, Some("limen-half10-int8")] {
         let load = |threads: usize| {
             let pipeline = Pipeline::load(&manifest, embedder, Settings::door(), Limits::default()).unwrap();

@@ -103,6 +103,14 @@ pub struct Scratch {
     size: (usize, usize),
 }
 
+impl Scratch {
+    /// Makes the candidates' boxes those that the next stage looks at.
+    fn show_candidates(&mut self) {
+        self.boxes.clear();
+        self.boxes.extend(self.candidates.iter().map(|c| c.bbox));
+    }
+}
+
 /// The cascade, loaded once.
 #[derive(Debug)]
 pub struct Mtcnn {
@@ -184,8 +192,7 @@ impl Mtcnn {
         faces: &mut Vec<Detection>,
     ) -> Result<(), ModelError> {
         self.front.refine(frame, scratch)?;
-        scratch.boxes.clear();
-        scratch.boxes.extend(scratch.candidates.iter().map(|c| c.bbox));
+        scratch.show_candidates();
         self.output(frame, settings, scratch, faces)
     }
 

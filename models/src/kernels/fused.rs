@@ -8,8 +8,9 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::TypedModelPatch;
 use tract_onnx::tract_hir::internal::*;
 
+use super::entry::{Rows, planar_row};
 use super::graph;
-use super::program::{Memory, Program, Rows, planar_row};
+use super::program::{Memory, Program};
 use super::simd::Level;
 
 /// A program and the memory that runs of it left.

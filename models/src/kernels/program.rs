@@ -1,5 +1,4 @@
 //! A network as a list of kernels over memory laid out beforehand: a run decides nothing and asks for no memory.
-//! Its pictures come row by row, straight to where the first layer reads them.
 
 use std::ops::Range;
 
@@ -9,10 +8,11 @@ use super::buffer::Buffer;
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::depthwise::Depthwise;
+use super::entry::{Entry, Rows};
 use super::frame::{Frame, Plane};
 use super::int8::Int8;
 use super::pool::Pool;
-use super::quantise::{Quantise, Steps, quantise};
+use super::quantise::Quantise;
 use super::simd::Level;
 use super::softmax::Softmax;
 
@@ -230,30 +230,6 @@ impl Shared {
     }
 }
 
-/// Gives the pictures of a run: `(n, y, row)` writes all of row `y` of picture `n` to `row`, `[width, channels]`. It is
-/// asked for every row once, picture by picture, from the top.
-pub type Rows<'a> = &'a mut dyn FnMut(usize, usize, &mut [f32]);
-
-/// Row `y` of image `n` of `images`, `[n, c, h, w]`, to `row`, `[w, c]`.
-pub fn planar_row(images: &[f32], height: usize, (n, y): (usize, usize), row: &mut [f32], channels: usize) {
-    let width = row.len() / channels;
-    for c in 0..channels {
-        let line = &images[((n * channels + c) * height + y) * width..][..width];
-        for (pixel, x) in row.chunks_exact_mut(channels).zip(line) {
-            pixel[c] = *x;
-        }
-    }
-}
-
-/// Where the pictures go.
-#[derive(Debug)]
-struct Entry {
-    map: Map,
-    /// How they become u8, where all that reads them is u8.
-    steps: Option<Steps>,
-    level: Level,
-}
-
 /// A network for images of one size.
 #[derive(Debug)]
 pub struct Program {
@@ -424,47 +400,6 @@ impl Program {
                 }
             }
         });
-    }
-}
-
-impl Entry {
-    /// Numbers of a row.
-    fn row(&self) -> usize {
-        let Plane { width, channels, .. } = self.map.frame.plane;
-        width * channels
-    }
-
-    /// Puts picture `n` into its place; `scratch` holds a row at least.
-    fn fill(&self, maps: &mut Buffer, scratch: &mut [f32], n: usize, rows: Rows<'_>) {
-        let Plane { height, width, channels } = self.map.frame.plane;
-        let Map { frame, .. } = self.map;
-        let whole = frame.pitch == channels;
-        for y in 0..height {
-            match self.steps {
-                None if whole => rows(n, y, &mut maps[self.map.inside() + y * frame.row()..][..self.row()]),
-                None => {
-                    let row = &mut scratch[..self.row()];
-                    rows(n, y, row);
-                    let line = &mut maps[self.map.inside() + y * frame.row()..][..width * frame.pitch];
-                    for (to, from) in line.chunks_exact_mut(frame.pitch).zip(row.chunks_exact(channels)) {
-                        to[..channels].copy_from_slice(from);
-                    }
-                }
-                Some(steps) => {
-                    let row = &mut scratch[..self.row()];
-                    rows(n, y, row);
-                    let at = self.map.inside_byte() + y * frame.row();
-                    let line = &mut maps.bytes_mut()[at..][..width * frame.pitch];
-                    if whole {
-                        quantise(self.level, row, steps, line);
-                    } else {
-                        for (to, from) in line.chunks_exact_mut(frame.pitch).zip(row.chunks_exact(channels)) {
-                            quantise(self.level, from, steps, &mut to[..channels]);
-                        }
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -68,18 +68,28 @@ impl Step for Quantising {
                     ),
                 )
             };
-            if before == after {
-                quantise(self.level, row, self.steps, out);
-            } else {
-                for (row, out) in row.chunks_exact(before).zip(out.chunks_exact_mut(after)) {
-                    quantise(self.level, &row[..channels], self.steps, &mut out[..channels]);
-                }
-            }
+            self.steps.row(self.level, channels, (row, before), (out, after));
         }
     }
 }
 
 impl Steps {
+    /// Makes steps of a row of pixels of `channels` numbers, which lie as far apart as each of the two says.
+    pub fn row(
+        self,
+        level: Level,
+        channels: usize,
+        (row, before): (&[f32], usize),
+        (out, after): (&mut [u8], usize),
+    ) {
+        if before == after {
+            return quantise(level, row, self, out);
+        }
+        for (row, out) in row.chunks_exact(before).zip(out.chunks_exact_mut(after)) {
+            quantise(level, &row[..channels], self, &mut out[..channels]);
+        }
+    }
+
     /// The steps of a vector, as whole numbers from 0 to 255.
     ///
     /// # Safety
@@ -113,7 +123,7 @@ by_level! {
 }
 
 /// Makes steps of as many numbers as both have.
-pub fn quantise(level: Level, row: &[f32], steps: Steps, out: &mut [u8]) {
+fn quantise(level: Level, row: &[f32], steps: Steps, out: &mut [u8]) {
     // SAFETY: the body keeps to both slices, and the level is one that was found on this CPU.
     unsafe { quantise_raw(level, row, steps, out) };
 }

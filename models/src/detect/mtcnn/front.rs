@@ -110,8 +110,7 @@ impl Front {
     /// Stage 2 on the candidates of `scratch`, where it is there: R-Net (L57-79).
     pub(super) fn refine(&self, frame: RgbView<'_>, scratch: &mut Scratch) -> Result<(), ModelError> {
         let Some(stage) = &self.refine else { return Ok(()) };
-        scratch.boxes.clear();
-        scratch.boxes.extend(scratch.candidates.iter().map(|c| c.bbox));
+        scratch.show_candidates();
         stage.look(frame, View::Straight, scratch)?;
         let Scratch { candidates, boxes, looks, .. } = scratch;
         candidates.clear();
