@@ -12,6 +12,7 @@ pub mod dense;
 pub mod depthwise;
 pub mod direct;
 pub mod entry;
+mod fetch;
 pub mod frame;
 pub(crate) mod fused;
 pub mod gemm;

@@ -9,10 +9,12 @@ use super::frame::Plane;
 use super::gemm::Panels;
 use super::program::{Image, Map, Need, Step, Value};
 use super::simd::Level;
-use super::winograd::{Direction, ELEMENTS, Grid, Tiles, Weights};
+use super::winograd::{Direction, Form, Grid, Tiles, Weights};
 
-/// Weights that stay in no cache of a core's own.
-const FAR: usize = 1 << 20;
+/// Weights that stay in no cache of a core's own; the tests' layers are small.
+const FAR: usize = if cfg!(test) { 1 << 12 } else { 1 << 20 };
+/// Products in the time that such a weight takes from memory.
+const WAIT: usize = 20;
 
 /// A convolution layer: `activation(conv(from)) + residual`.
 #[derive(Debug)]
@@ -36,8 +38,8 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Zeros on all sides where Winograd's tiles do it, else nothing.
-    fn winograd(&self, level: Level, before: Plane, after: Plane) -> Option<usize> {
+    /// Size of the tiles and zeros on all sides where Winograd's way is the best, else nothing.
+    fn winograd(&self, level: Level, before: Plane, after: Plane) -> Option<(Form, usize)> {
         let lanes = level.lanes();
         let [pad, across] = self.pad;
         let fits = self.kernel == [3, 3]
@@ -47,19 +49,27 @@ impl Convolution {
             && after.width + 2 == before.width + 2 * pad
             && before.channels >= lanes
             && after.channels >= lanes;
-        let tiles = after.height.div_ceil(4) * after.width.div_ceil(4);
-        // Small images waste most of each tile. And transformed weights are four times as many: where they do not stay
-        // in a cache, reading them takes longer than a few tiles save.
-        let pays = ELEMENTS * tiles * 5 <= 9 * after.height * after.width * 3;
-        let few = tiles < 8 && ELEMENTS * before.channels * after.channels > FAR;
-        (fits && pays && !few).then_some(pad)
+        if !fits {
+            return None;
+        }
+        let pairs = before.channels * after.channels;
+        // Weights are `each` a pair of channels.
+        let cost = |products: usize, each: usize| match each * pairs {
+            near if near <= FAR => products,
+            _ => products.max(each * WAIT),
+        };
+        // A tile's transforms take about as long as a quarter of its products; small images waste most of the tile.
+        let tiles = |form: Form| cost(form.elements() * form.tiles(after) * 5 / 4, form.elements());
+        let direct = cost(9 * after.height * after.width * 3 / 4, 9);
+        let best = [Form::F4, Form::F2].into_iter().min_by_key(|form| tiles(*form))?;
+        (tiles(best) <= direct).then_some((best, pad))
     }
 
     /// What it reads and what it needs of it.
     pub fn reads(&self, level: Level, images: &[Image]) -> Vec<(Value, Need)> {
         let (before, after) = (images[self.from.0].plane, images[self.to.0].plane);
         let need = match self.winograd(level, before, after) {
-            Some(pad) => Need { room: Grid::room(before, pad), multiple: level.lanes() },
+            Some((form, pad)) => Need { room: Grid::room(form, before, pad), multiple: level.lanes() },
             None => Need::of_window(self.kernel, self.stride, self.pad, after),
         };
         let residual = self.residual.map(|v| (v, Need::default()));
@@ -84,8 +94,8 @@ impl Convolution {
         let winograd = self.winograd(level, before, after);
         let out = Out { level, to, residual, activation: self.activation };
         match winograd {
-            Some(pad) => {
-                let grid = Grid::over(level, from.frame, pad, after.channels);
+            Some((form, pad)) => {
+                let grid = Grid::over(level, form, from.frame, pad, after.channels);
                 let weights = Weights::new(grid, Direction::Forward, &self.weights);
                 Box::new(ByTiles { from, grid, weights, out })
             }
@@ -122,11 +132,6 @@ pub struct Out {
 }
 
 impl Out {
-    /// Numbers written.
-    fn numbers(&self) -> usize {
-        self.to.frame.plane.numbers()
-    }
-
     /// By pointers into `maps`.
     pub fn target(&self, maps: *mut f32) -> Target {
         let mut finish = self.activation.finish(self.to.frame.plane.channels);
@@ -162,7 +167,8 @@ impl Step for ByTiles {
 
     fn scratch(&self) -> usize {
         let products = self.out.to.frame.plane.channels.next_multiple_of(self.out.level.lanes());
-        Tiles::size(self.block(), self.from.frame.pitch) + Tiles::size(self.block(), products)
+        let size = |pitch| Tiles::size(self.grid.form, self.block(), pitch);
+        size(self.from.frame.pitch) + size(products)
     }
 
     fn lines(&self) -> usize {
@@ -170,8 +176,8 @@ impl Step for ByTiles {
     }
 
     fn products(&self) -> usize {
-        // A tile has 36 products a channel for its 16 pixels.
-        self.out.numbers() * self.from.frame.plane.channels * ELEMENTS / 16
+        let pairs = self.from.frame.plane.channels * self.out.to.frame.plane.channels;
+        self.grid.tiles() * self.grid.form.elements() * pairs
     }
 
     unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
@@ -179,7 +185,7 @@ impl Step for ByTiles {
         let target = self.out.target(maps);
         for strips in grid.blocks(lines) {
             let count = strips.len() * grid.across;
-            let (tiles, rest) = scratch.split_at_mut(Tiles::size(count, grid.frame.pitch));
+            let (tiles, rest) = scratch.split_at_mut(Tiles::size(grid.form, count, grid.frame.pitch));
             let tiles = grid.input_tiles_in(tiles, count);
             let products = grid.output_tiles_in(rest, count);
             // SAFETY: the maps hold both images and the residual (as laid out), which no other thread has; what is
@@ -188,7 +194,7 @@ impl Step for ByTiles {
                 let framed =
                     std::slice::from_raw_parts(maps.add(self.from.start()), self.from.frame.numbers());
                 grid.transform_input(framed, strips.clone(), tiles, 0);
-                for element in 0..ELEMENTS {
+                for element in 0..grid.form.elements() {
                     self.weights.multiply(element, tiles, products, count);
                 }
                 grid.transform_output_to(products, 0, strips, &target);

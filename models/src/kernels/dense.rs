@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::activate::{Activation, Finish, Finishing, Target};
 use super::buffer::Buffer;
+use super::fetch;
 use super::frame::Plane;
 use super::program::{Map, Step, Value};
 use super::simd::{Level, Simd, by_level};
@@ -174,6 +175,10 @@ unsafe fn dense<S: Simd, W: Weight>(
                 let x = [S::load(x.add(k)), S::load(x.add(k + S::LANES))];
                 for r in 0..ROWS {
                     let w = w.wrapping_add(r.wrapping_mul(terms)).add(k);
+                    fetch::ahead(w);
+                    if size_of::<W>() * S::LANES == 64 {
+                        fetch::ahead(w.wrapping_add(S::LANES));
+                    }
                     acc[r][0] = S::fma(x[0], W::load::<S>(w), acc[r][0]);
                     acc[r][1] = S::fma(x[1], W::load::<S>(w.add(S::LANES)), acc[r][1]);
                 }

@@ -1,7 +1,11 @@
 //! The one matrix kernel under every pass: a tile of sums kept in registers.
 
 use super::buffer::Buffer;
+use super::fetch;
 use super::simd::{Level, Simd};
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
 
 /// Operands of a tile: `c[i][v] (+)= sum over segments and k of a[segment + i * a_row + k * a_k] * b[segment + k * b_k + v]`.
 ///
@@ -89,6 +93,9 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
                 let mut vectors = [S::splat(0.0); NV];
                 for v in 0..NV {
                     vectors[v] = S::load(b.add(v * S::LANES));
+                    if (v * S::LANES).is_multiple_of(LINE) {
+                        fetch::ahead(b.wrapping_add(v * S::LANES));
+                    }
                 }
                 for i in 0..MR {
                     let x = S::splat(*a.wrapping_add(i.wrapping_mul(t.a_row)));

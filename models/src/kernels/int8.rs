@@ -189,13 +189,21 @@ impl Sums {
         }
     }
 
+    /// Parts of the outputs, each with weights of its own.
+    fn panels(&self) -> usize {
+        match self {
+            Self::Dots(dots) => dots.panels(),
+            Self::ByChannel(_) => 1,
+        }
+    }
+
     /// # Safety
     /// As [`Dots::run`].
-    unsafe fn run(&self, walk: &Walk, sums: *mut i32) {
+    unsafe fn run(&self, panel: usize, walk: &Walk, sums: *mut i32) {
         // SAFETY: the caller's promise, handed on.
         unsafe {
             match self {
-                Self::Dots(dots) => dots.run(walk, sums),
+                Self::Dots(dots) => dots.run(panel, walk, sums),
                 Self::ByChannel(own) => own.run(walk, sums),
             }
         }
@@ -233,11 +241,49 @@ struct Connected {
 
 /// Sums that are finished while they are in the first-level cache, in numbers.
 const SUMS: usize = 12 << 10;
+/// Bytes of weights that the second-level cache does not hold beside all else, and the sums, in numbers, for which they
+/// are read once. The tests' layers are small.
+const FAR: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+const FAR_SUMS: usize = 2 * SUMS;
 
 impl Connected {
     /// Pixels of a row that are worked on at once.
     fn pixels(&self) -> usize {
         (SUMS / self.sums.padded()).clamp(6, self.after.width.max(6)).min(self.after.width)
+    }
+
+    /// Rows that are worked on at once.
+    fn rows(&self) -> usize {
+        let rows = FAR_SUMS / (self.pixels() * self.sums.padded());
+        if self.sums.bytes() > FAR { rows.clamp(1, self.after.height) } else { 1 }
+    }
+
+    /// The pixels from `first` on of row `y`, and under which bytes they lie.
+    fn walk(&self, bytes: *const u8, y: usize, first: usize, count: usize) -> Walk {
+        let pixel = self.stride[1] * self.from.pitch;
+        let from = self.origin + y * self.stride[0] * self.from.row() + first * pixel;
+        Walk { a: bytes.wrapping_add(from), tap: self.from.row(), pixel, count }
+    }
+
+    /// Where the sums of these pixels go.
+    fn row(&self, maps: *mut f32, sums: *const i32, y: usize, first: usize, count: usize) -> Row {
+        let bytes = maps.cast::<u8>();
+        let f32_at = |m: &Map| maps.wrapping_add(m.inside() + y * m.frame.row() + first * m.frame.pitch);
+        let u8_at = |m: &Map| bytes.wrapping_add(m.inside_byte() + y * m.frame.row() + first * m.frame.pitch);
+        Row {
+            sums,
+            padded: self.sums.padded(),
+            count,
+            channels: self.after.channels,
+            residual: self.residual.as_ref().map_or(std::ptr::null(), |m| f32_at(m).cast_const()),
+            residual_pixel: self.residual.map_or(0, |m| m.frame.pitch),
+            own: self.own.as_ref().map_or(std::ptr::null_mut(), u8_at),
+            own_pixel: self.own.map_or(0, |m| m.frame.pitch),
+            to: self.to.as_ref().map_or(std::ptr::null_mut(), f32_at),
+            to_pixel: self.to.map_or(0, |m| m.frame.pitch),
+            next: self.next.as_ref().map_or(std::ptr::null_mut(), u8_at),
+            next_pixel: self.next.map_or(0, |m| m.frame.pitch),
+        }
     }
 }
 
@@ -247,7 +293,7 @@ impl Step for Connected {
     }
 
     fn scratch(&self) -> usize {
-        self.pixels() * self.sums.padded()
+        self.rows() * self.pixels() * self.sums.padded()
     }
 
     fn lines(&self) -> usize {
@@ -259,46 +305,24 @@ impl Step for Connected {
     }
 
     unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
-        let bytes = maps.cast::<u8>();
-        let (padded, channels) = (self.sums.padded(), self.after.channels);
-        let sums = scratch.as_mut_ptr().cast::<i32>();
-        for y in lines {
+        let all = scratch.as_mut_ptr().cast::<i32>();
+        for start in lines.clone().step_by(self.rows()) {
+            let rows = start..lines.end.min(start + self.rows());
             for first in (0..self.after.width).step_by(self.pixels()) {
                 let count = self.pixels().min(self.after.width - first);
-                let walk = Walk {
-                    a: bytes.wrapping_add(
-                        self.origin
-                            + y * self.stride[0] * self.from.row()
-                            + first * self.stride[1] * self.from.pitch,
-                    ),
-                    tap: self.from.row(),
-                    pixel: self.stride[1] * self.from.pitch,
-                    count,
-                };
-                let f32_at =
-                    |m: &Map| maps.wrapping_add(m.inside() + y * m.frame.row() + first * m.frame.pitch);
-                let u8_at =
-                    |m: &Map| bytes.wrapping_add(m.inside_byte() + y * m.frame.row() + first * m.frame.pitch);
-                let row = Row {
-                    sums,
-                    padded,
-                    count,
-                    channels,
-                    residual: self.residual.as_ref().map_or(std::ptr::null(), |m| f32_at(m).cast_const()),
-                    residual_pixel: self.residual.map_or(0, |m| m.frame.pitch),
-                    own: self.own.as_ref().map_or(std::ptr::null_mut(), u8_at),
-                    own_pixel: self.own.map_or(0, |m| m.frame.pitch),
-                    to: self.to.as_ref().map_or(std::ptr::null_mut(), f32_at),
-                    to_pixel: self.to.map_or(0, |m| m.frame.pitch),
-                    next: self.next.as_ref().map_or(std::ptr::null_mut(), u8_at),
-                    next_pixel: self.next.map_or(0, |m| m.frame.pitch),
-                };
-                // SAFETY: the frame has room for every tap (`reads`); the scratch memory holds the sums of `count`
-                // pixels; the images written, read and added lie apart in the maps, as laid out, and are no other
-                // thread's.
+                let sums = |y: usize| all.wrapping_add((y - start) * count * self.sums.padded());
+                // SAFETY: the frame has room for every tap (`reads`); the scratch memory holds the sums of the pixels
+                // of these rows; the images written, read and added lie apart in the maps, as laid out, and are no
+                // other thread's.
                 unsafe {
-                    self.sums.run(&walk, sums);
-                    finish(self.level, &row, &self.tail);
+                    for panel in 0..self.sums.panels() {
+                        for y in rows.clone() {
+                            self.sums.run(panel, &self.walk(maps.cast(), y, first, count), sums(y));
+                        }
+                    }
+                    for y in rows.clone() {
+                        finish(self.level, &self.row(maps, sums(y), y, first, count), &self.tail);
+                    }
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! Winograd's F(4x4, 3x3) for stride 1: 36 products instead of 144 for every 4x4 outputs.
+//! Winograd's way for 3x3 at stride 1: F(4x4, 3x3), 36 products instead of 144 for every 4x4 outputs, or F(2x2, 3x3).
 //!
-//! With tiles d of 6x6 inputs, kernels g and tiles y of 4x4 outputs, y = A' [(G g G') * (B' d B)] A, where ' transposes
-//! and * multiplies by element. The sum over channels turns each of the 36 elements into a matrix product over tiles.
-//! Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015, sections 4.1 and 4.3 (matrices of F(4,3)).
+//! With tiles d of inputs (6x6 or 4x4), kernels g and tiles y of outputs (4x4 or 2x2), y = A' [(G g G') * (B' d B)] A, where ' transposes
+//! and * multiplies by element. The sum over channels turns each of the 36 (16) elements into a matrix product over tiles.
+//! Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015, sections 4.1 to 4.3.
 
 pub mod transform;
 
@@ -16,17 +16,48 @@ use super::frame::{Frame, Plane};
 use super::gemm::{Panels, Tile};
 use super::simd::Level;
 
-/// Elements of a transformed tile.
-pub const ELEMENTS: usize = 36;
-/// Output pixels along a tile's side.
-pub const SIDE: usize = 4;
+/// Elements of a transformed tile of F(4x4, 3x3).
+pub const ELEMENTS: usize = Form::F4.elements();
+/// Output pixels along a tile's side of F(4x4, 3x3).
+pub const SIDE: usize = Form::F4.side();
 /// Tiles worked on at once by one thread, so that their transforms stay in the second-level cache.
 const BLOCK: usize = 44;
+
+/// How large the tiles are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// F(4x4, 3x3): the fewest products, and weights four times as large.
+    F4,
+    /// F(2x2, 3x3): weights less than twice as large, and 16 products instead of 36 for every 2x2 outputs.
+    F2,
+}
+
+impl Form {
+    /// Output pixels along a tile's side.
+    pub const fn side(self) -> usize {
+        match self {
+            Self::F4 => 4,
+            Self::F2 => 2,
+        }
+    }
+
+    /// Elements of a transformed tile: products a pair of channels.
+    pub const fn elements(self) -> usize {
+        (self.side() + 2) * (self.side() + 2)
+    }
+
+    /// Tiles that cover an image.
+    pub fn tiles(self, of: Plane) -> usize {
+        of.height.div_ceil(self.side()) * of.width.div_ceil(self.side())
+    }
+}
 
 /// The tiles of one image: what is before, what is after, and how many there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
     level: Level,
+    /// Size of the tiles.
+    pub form: Form,
     /// Image before.
     pub frame: Frame,
     /// Where in the frame the first tile begins.
@@ -41,30 +72,30 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// The grid from `plane`, in a frame of its own, to an image of the same size with `columns` channels.
+    /// The grid of [`Form::F4`] from `plane`, in a frame of its own, to an image of the same size with `columns` channels.
     pub fn new(level: Level, plane: Plane, columns: usize) -> Self {
         let frame = Frame::new(plane, plane.channels.next_multiple_of(level.lanes()), SIDE);
-        Self::over(level, frame, 1, columns)
+        Self::over(level, Form::F4, frame, 1, columns)
     }
 
     /// The grid over images in `frame` with `pad` (0 or 1) zeros around them, to `columns` channels.
     ///
     /// # Panics
     /// When the frame has not the [`Grid::room`] for it or its pixels are no whole vectors.
-    pub fn over(level: Level, frame: Frame, pad: usize, columns: usize) -> Self {
+    pub fn over(level: Level, form: Form, frame: Frame, pad: usize, columns: usize) -> Self {
         let Plane { height, width, .. } = frame.plane;
-        let (room, gone) = (Self::room(frame.plane, pad), 2 - 2 * pad);
+        let (room, gone) = (Self::room(form, frame.plane, pad), 2 - 2 * pad);
         assert!(frame.rows >= room[0] && frame.columns >= room[1], "a frame without room for its tiles");
         assert!(frame.pitch.is_multiple_of(level.lanes()), "pixels of whole vectors");
         let out = Plane { height: height - gone, width: width - gone, channels: columns };
-        let (down, across) = (out.height.div_ceil(SIDE), out.width.div_ceil(SIDE));
+        let (down, across) = (out.height.div_ceil(form.side()), out.width.div_ceil(form.side()));
         let origin = frame.first_tap([pad; 2]);
-        Self { level, frame, origin, out, panels: Panels::new(level, columns), down, across }
+        Self { level, form, frame, origin, out, panels: Panels::new(level, columns), down, across }
     }
 
     /// Rows and columns that a frame of `plane` must have, border included.
-    pub fn room(plane: Plane, pad: usize) -> [usize; 2] {
-        [plane.height, plane.width].map(|n| (n + 2 * pad - 2).next_multiple_of(SIDE) + 3 - pad)
+    pub fn room(form: Form, plane: Plane, pad: usize) -> [usize; 2] {
+        [plane.height, plane.width].map(|n| (n + 2 * pad - 2).next_multiple_of(form.side()) + 3 - pad)
     }
 
     /// Tiles of an image.
@@ -85,7 +116,7 @@ impl Grid {
 
     /// Rows of pixels that rows of tiles cover.
     pub fn rows(&self, strips: Range<usize>) -> Range<usize> {
-        strips.start * SIDE..(strips.end * SIDE).min(self.out.height)
+        strips.start * self.form.side()..(strips.end * self.form.side()).min(self.out.height)
     }
 }
 
@@ -106,22 +137,22 @@ unsafe impl Sync for Tiles {}
 
 impl Tiles {
     /// Numbers that `count` tiles of `pitch` take.
-    pub fn size(count: usize, pitch: usize) -> usize {
-        ELEMENTS * (count * pitch + 16)
+    pub fn size(form: Form, count: usize, pitch: usize) -> usize {
+        form.elements() * (count * pitch + 16)
     }
 
     /// Room for `count` tiles of `pitch` numbers in `buffer`.
-    pub fn in_buffer(buffer: &mut Buffer, count: usize, pitch: usize) -> Self {
-        buffer.resize(Self::size(count, pitch));
-        Self::in_slice(buffer, count, pitch)
+    fn in_buffer(form: Form, buffer: &mut Buffer, count: usize, pitch: usize) -> Self {
+        buffer.resize(Self::size(form, count, pitch));
+        Self::in_slice(form, buffer, count, pitch)
     }
 
     /// `count` tiles of `pitch` numbers at the beginning of `numbers`.
     ///
     /// # Panics
     /// When they are too few.
-    pub fn in_slice(numbers: &mut [f32], count: usize, pitch: usize) -> Self {
-        assert!(numbers.len() >= Self::size(count, pitch), "too little memory for the tiles");
+    fn in_slice(form: Form, numbers: &mut [f32], count: usize, pitch: usize) -> Self {
+        assert!(numbers.len() >= Self::size(form, count, pitch), "too little memory for the tiles");
         Self { at: numbers.as_mut_ptr(), count, pitch }
     }
 
@@ -139,22 +170,22 @@ impl Tiles {
 impl Grid {
     /// Room for transformed inputs.
     pub fn input_tiles(&self, buffer: &mut Buffer, count: usize) -> Tiles {
-        Tiles::in_buffer(buffer, count, self.frame.pitch)
+        Tiles::in_buffer(self.form, buffer, count, self.frame.pitch)
     }
 
     /// Transformed inputs in memory that is there.
     pub fn input_tiles_in(&self, numbers: &mut [f32], count: usize) -> Tiles {
-        Tiles::in_slice(numbers, count, self.frame.pitch)
+        Tiles::in_slice(self.form, numbers, count, self.frame.pitch)
     }
 
     /// Products in memory that is there.
     pub fn output_tiles_in(&self, numbers: &mut [f32], count: usize) -> Tiles {
-        Tiles::in_slice(numbers, count, self.panels.padded())
+        Tiles::in_slice(self.form, numbers, count, self.panels.padded())
     }
 
     /// Room for products or transformed gradients.
     pub fn output_tiles(&self, buffer: &mut Buffer, count: usize) -> Tiles {
-        Tiles::in_buffer(buffer, count, self.panels.padded())
+        Tiles::in_buffer(self.form, buffer, count, self.panels.padded())
     }
 
     /// B' d B of the tiles of `strips`, put at tile `first` and on.
@@ -168,12 +199,13 @@ impl Grid {
             "too many tiles"
         );
         for (strip, at) in strips.zip((first..).step_by(self.across)) {
-            // SAFETY: from the origin on, row of tiles `strip` covers rows 4 strip to 4 strip + 5, which the frame has by
+            // SAFETY: from the origin on, row of tiles `strip` covers a side of rows and two more, which the frame has by
             // `room`, and so in columns.
             unsafe {
                 transform::input(
                     self.level,
-                    framed.as_ptr().add(self.origin + strip * SIDE * self.frame.row()),
+                    self.form,
+                    framed.as_ptr().add(self.origin + strip * self.form.side() * self.frame.row()),
                     self.frame.row(),
                     self.frame.pitch,
                     self.across,
@@ -199,7 +231,7 @@ impl Grid {
         assert_eq!(rows.len(), self.rows(strips.clone()).len() * row, "rows of another size");
         let target = Target {
             // The image's first row lies before `rows`; it is not touched.
-            to: rows.as_mut_ptr().wrapping_sub(strips.start * SIDE * row),
+            to: rows.as_mut_ptr().wrapping_sub(strips.start * self.form.side() * row),
             row,
             pixel: self.out.channels,
             finish: Finish::default(),
@@ -222,21 +254,23 @@ impl Grid {
     ) {
         assert!(first + strips.len() * self.across <= tiles.count, "too many tiles");
         assert!(tiles.pitch >= self.panels.padded(), "tiles of another size");
+        let side = self.form.side();
         for (strip, at) in strips.zip((first..).step_by(self.across)) {
             let finish = target.finish;
             let target = Target {
-                to: target.to.wrapping_add(strip * SIDE * target.row),
+                to: target.to.wrapping_add(strip * side * target.row),
                 finish: Finish {
-                    residual: finish.residual.wrapping_add(strip * SIDE * finish.residual_row),
+                    residual: finish.residual.wrapping_add(strip * side * finish.residual_row),
                     ..finish
                 },
                 ..*target
             };
-            let plane = Plane { height: (self.out.height - strip * SIDE).min(SIDE), ..self.out };
+            let plane = Plane { height: (self.out.height - strip * side).min(side), ..self.out };
             // SAFETY: a row of tiles, as asserted, and rows of the target that the caller vouches for.
             unsafe {
                 transform::output(
                     self.level,
+                    self.form,
                     tiles.at.add(at * tiles.pitch),
                     tiles.step(),
                     tiles.pitch,
@@ -281,7 +315,7 @@ impl Weights {
         };
         let turned = direction == Direction::Backward;
         let step = element_step(grid.panels.padded() * terms);
-        let mut out = Buffer::new(ELEMENTS * step);
+        let mut out = Buffer::new(grid.form.elements() * step);
         let to = Tiles { at: out.as_mut_ptr(), count: 0, pitch: 0 };
         let list: Vec<_> = grid.panels.iter().collect();
         list.into_par_iter().for_each(|panel| {
@@ -302,10 +336,10 @@ impl Weights {
                     for line in &mut taps {
                         line[lanes..].fill(0.0);
                     }
-                    // SAFETY: vector `first` of term t of this panel, of each of the 36 elements; panels are apart.
+                    // SAFETY: vector `first` of term t of this panel, of each of the elements; panels are apart.
                     unsafe {
                         let at = to.at.add(panel.column * terms + t * width + first);
-                        transform::weights(grid.level, taps.as_ptr().cast(), at, step);
+                        transform::weights(grid.level, grid.form, taps.as_ptr().cast(), at, step);
                     }
                 }
             }
@@ -353,7 +387,7 @@ impl Weights {
 }
 
 /// Step from element to element of transformed weights: a cache line more than they need, as steps of a power of two
-/// would put all 36 into one set of each cache.
+/// would put all of them into one set of each cache.
 pub fn element_step(numbers: usize) -> usize {
     numbers + 16
 }

@@ -197,33 +197,36 @@ impl Dots {
         VECTORS * LANES
     }
 
-    /// Sums every output of the pixels of `walk`, [`Dots::offset`] taken from every byte, into `sums`,
+    /// Panels of up to 64 outputs.
+    pub fn panels(&self) -> usize {
+        self.padded().div_ceil(self.panel())
+    }
+
+    /// Sums the outputs of one panel for the pixels of `walk`, [`Dots::offset`] taken from every byte, into `sums`,
     /// `[pixel][output filled up]`.
     ///
     /// # Safety
     /// Every byte under a tap must be readable, and `sums` must have room and be the caller's alone.
-    pub unsafe fn run(&self, walk: &Walk, sums: *mut i32) {
-        let padded = self.padded();
-        for panel in (0..padded).step_by(self.panel()) {
-            let vectors = (padded - panel).min(self.panel()) / LANES;
-            let weights = &self.weights[panel * self.rows * self.groups * TERMS..];
-            let mut done = 0;
-            while done < walk.count {
-                let tile = Tile {
-                    a: walk.a.wrapping_add(done * walk.pixel),
-                    tap: walk.tap,
-                    pixel: walk.pixel,
-                    weights: weights.as_ptr(),
-                    rows: self.rows,
-                    groups: self.groups,
-                    sums: sums.wrapping_add(done * padded + panel),
-                    padded,
-                };
-                let left = walk.count - done;
-                // SAFETY: the caller vouches for the pixels and the sums; the panel holds `vectors` vectors of
-                // rows x groups groups; the unit is one that was found on this CPU.
-                done += unsafe { self.unit.tile(&tile, vectors, left) };
-            }
+    pub unsafe fn run(&self, panel: usize, walk: &Walk, sums: *mut i32) {
+        let (padded, panel) = (self.padded(), panel * self.panel());
+        let vectors = (padded - panel).min(self.panel()) / LANES;
+        let weights = &self.weights[panel * self.rows * self.groups * TERMS..];
+        let mut done = 0;
+        while done < walk.count {
+            let tile = Tile {
+                a: walk.a.wrapping_add(done * walk.pixel),
+                tap: walk.tap,
+                pixel: walk.pixel,
+                weights: weights.as_ptr(),
+                rows: self.rows,
+                groups: self.groups,
+                sums: sums.wrapping_add(done * padded + panel),
+                padded,
+            };
+            let left = walk.count - done;
+            // SAFETY: the caller vouches for the pixels and the sums; the panel holds `vectors` vectors of rows x groups
+            // groups; the unit is one that was found on this CPU.
+            done += unsafe { self.unit.tile(&tile, vectors, left) };
         }
     }
 }

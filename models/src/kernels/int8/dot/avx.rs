@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::kernels::fetch;
+
 use super::{LANES, TERMS, Tile, widest};
 
 /// How eight outputs' four terms each are multiplied and added.
@@ -86,6 +88,7 @@ unsafe fn tile<P: Products, const MR: usize>(t: &Tile, vectors: usize) {
                 let mut a = t.a.wrapping_add(row.wrapping_mul(t.tap));
                 for _ in 0..t.groups {
                     let weights = [P::weights(w), P::weights(w.add(LANES * TERMS / 2))];
+                    fetch::ahead(w);
                     for i in 0..MR {
                         let x = a.wrapping_add(i.wrapping_mul(t.pixel)).cast::<i32>().read_unaligned();
                         let x = _mm256_set1_epi32(x);

@@ -42,7 +42,7 @@ proptest! {
                 let mut sums = vec![i32::MAX; count * dots.padded()];
                 let walk = Walk { a: pixels.as_ptr(), tap: line, pixel: stride * pitch, count };
                 // SAFETY: `pixels` holds `rows` lines that end with the last tap of the last pixel.
-                unsafe { dots.run(&walk, sums.as_mut_ptr()) };
+                unsafe { (0..dots.panels()).for_each(|panel| dots.run(panel, &walk, sums.as_mut_ptr())) };
                 for (pixel, sums) in sums.chunks_exact(dots.padded()).enumerate() {
                     for (o, sum) in sums[..outputs].iter().enumerate() {
                         let mut want = 0i64;

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::kernels::fetch;
+
 use super::{LANES, TERMS, Tile, widest};
 
 /// # Safety
@@ -19,6 +21,7 @@ unsafe fn tile<const MR: usize, const NV: usize>(t: &Tile) {
                 let mut vectors = [_mm512_setzero_si512(); NV];
                 for v in 0..NV {
                     vectors[v] = _mm512_loadu_si512(w.add(v * LANES * TERMS).cast());
+                    fetch::ahead(w.wrapping_add(v * LANES * TERMS));
                 }
                 for i in 0..MR {
                     let x = a.wrapping_add(i.wrapping_mul(t.pixel)).cast::<i32>().read_unaligned();
