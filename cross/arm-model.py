@@ -44,6 +44,7 @@ DOT, PLAIN = "cortex-a76", "cortex-a72"  # QEMU's names
 RUNS_ON = {DOT: ["A55", "A76"], PLAIN: ["A53", "A55", "A72", "A76"]}
 WORKLOADS = {
     "embedder f16": ("rerun", "models/weights/limen-half10.onnx", [PLAIN]),
+    "embedder half": ("rerun", "half:models/weights/limen-half10.onnx", [DOT]),
     "embedder int8": ("rerun", "models/weights/limen-half10-int8.onnx", [PLAIN, DOT]),
     "detector, 640x480": ("rerun", "detector", [PLAIN]),
     "scan of 10,000": ("rescan", "10000", [PLAIN, DOT]),
@@ -58,7 +59,8 @@ BOARDS = {
 }
 MODELLED = 0.995  # of the instructions; what is left is taken to run at the same pace
 UNITS = re.compile(r"^\s*(fmla|sdot|smull2?|smlal2?)\s+\S+\.(4s|8h)")
-MAC = {"fmla": 4, "sdot": 16, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8}
+# Products an instruction, by its arrangement.
+MAC = {"fmla": {"4s": 4, "8h": 8}, "sdot": {"4s": 16}} | dict.fromkeys(("smull", "smull2", "smlal", "smlal2"), {"8h": 8, "4s": 4})
 
 
 def tool(name, cure):
@@ -175,7 +177,7 @@ def cycles(blocks, options):
 
 
 def products(text):
-    return sum(MAC[found[1]] for found in map(UNITS.match, text) if found)
+    return sum(MAC[found[1]][found[2]] for found in map(UNITS.match, text) if found)
 
 
 def loops_back(text, size):

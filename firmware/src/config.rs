@@ -117,6 +117,8 @@ pub struct Models {
     pub full_search_ms: u64,
     /// Threads that share the networks' work on a frame; 0: one for each core but one.
     pub threads: u32,
+    /// Whether the embedder multiplies in half precision, where the processor can.
+    pub half: bool,
 }
 
 impl Default for Models {
@@ -127,6 +129,7 @@ impl Default for Models {
             min_face: 0.125,
             full_search_ms: 250,
             threads: 0,
+            half: false,
         }
     }
 }

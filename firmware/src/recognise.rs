@@ -1,11 +1,13 @@
 //! `models` and `gallery-db` joined: a frame in, who stands there and what is decided of each out.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use limen_gallery_db::Gallery;
+use limen_gallery_db::Workspace as SearchWorkspace;
 use limen_gallery_db::subject::{Standing as Suspension, Subject, SubjectId};
 use limen_gallery_db::template::ModelId;
 use limen_models::geometry::Detection;
@@ -79,6 +81,7 @@ pub struct Recogniser {
     pub model: ModelId,
     /// What a grant demands.
     pub policy: Policy,
+    search: RefCell<SearchWorkspace>,
 }
 
 impl Recogniser {
@@ -109,6 +112,7 @@ impl Recogniser {
             limits.unwrap_or(config.quality),
         )?
         .with_threads(config.threads())?;
+        let pipeline = if config.models.half { pipeline.in_half()? } else { pipeline };
         let gallery = Gallery::open(file)?;
         let policy = Policy {
             threshold,
@@ -117,12 +121,13 @@ impl Recogniser {
             cool_down_ms: config.decision.cool_down_ms,
             companions: config.decision.companions,
         };
-        Ok(Self { pipeline, gallery, model, policy })
+        Ok(Self { pipeline, gallery, model, policy, search: RefCell::default() })
     }
 
     /// The best subject for a probe with the subject's data, and the margin.
     pub fn nearest(&self, probe: &[f32]) -> Result<Nearest> {
-        let candidates = self.gallery.identify(&self.model, probe, 2)?;
+        let mut workspace = self.search.borrow_mut();
+        let candidates = self.gallery.identify_in(&self.model, probe, 2, &mut workspace)?;
         let Some(best) = candidates.best() else { return Ok(Nearest::default()) };
         let score = best.score.value();
         let subject = self.gallery.subject(best.subject)?;

@@ -12,7 +12,7 @@ use crate::enrol::agree::{spread, strays};
 use crate::error::Fault;
 use crate::gallery::Held;
 use crate::score::{Score, Threshold, VectorError, check_length, cosine, unit};
-use crate::search::Candidates;
+use crate::search::{Candidates, Workspace};
 use crate::subject::{Subject, SubjectId};
 use crate::template::{Encoding, TemplateId, check_sample};
 
@@ -342,7 +342,9 @@ pub(crate) fn look_alikes(
         return Ok(Vec::new());
     }
     let mut found: Vec<(SubjectId, Score)> = Vec::new();
-    for c in held.identify(db, vectors, MOST, Some(own))?.into_iter().flat_map(Candidates::into_vec) {
+    let mut workspace = Workspace::default();
+    held.identify(db, vectors, MOST, Some(own), &mut workspace)?;
+    for c in workspace.take().into_iter().flat_map(Candidates::into_vec) {
         if !c.score.reaches(threshold) {
             continue;
         }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -10,6 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Fault, GalleryError};
 use crate::migrate::{self, APPLICATION_ID, Identity, VERSION};
+
+/// Bytes of a page of a new gallery. Three templates of 512 values (2.1 KB each) fit into one where SQLite's usual 4096
+/// hold a single one: the file is smaller by a third, and opening and loading it take two thirds of the time.
+const PAGE: u32 = 8192;
 
 /// How thoroughly to look for damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +64,7 @@ pub(crate) fn open(path: &Path, access: Access, options: &Options) -> Result<Con
         }
     };
     recognise(path)?;
-    // No URI names, and no mutex: a `Connection` is used by one thread at a time.
-    let mut db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| Fault::from(e).at(path))?;
+    let mut db = connect(path, flags, options.busy).map_err(|fault| folder(path, access, fault.at(path)))?;
     prepare(&mut db, path, access, options).map_err(|fault| folder(path, access, fault.at(path)))?;
     Ok(db)
 }
@@ -123,16 +126,25 @@ fn folder(path: &Path, access: Access, error: GalleryError) -> GalleryError {
     }
 }
 
-fn prepare(db: &mut Connection, path: &Path, access: Access, options: &Options) -> Result<(), Fault> {
-    db.busy_timeout(options.busy)?;
+/// A connection that waits for other programs' locks as long as `busy` and trusts nothing in the file.
+fn connect(path: &Path, flags: OpenFlags, busy: Duration) -> Result<Connection, Fault> {
+    // No URI names, and no mutex: a `Connection` is used by one thread at a time.
+    let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(busy)?;
     // A gallery restored from who knows where must not run functions or rewrite its own schema.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.pragma_update(None, "trusted_schema", false)?;
     db.pragma_update(None, "cell_size_check", true)?;
+    Ok(db)
+}
 
+fn prepare(db: &mut Connection, path: &Path, access: Access, options: &Options) -> Result<(), Fault> {
     let found = Identity::read(db)?;
     identify(found, path, access)?;
-    check(db, options.check)?;
+    if found.is_blank() {
+        db.pragma_update(None, "page_size", PAGE)?;
+    }
+    check_all(db, path, options)?;
     if access == Access::Write {
         // Readers go on while a writer writes; the mode is kept in the file.
         let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -176,18 +188,39 @@ fn identify(found: Identity, path: &Path, access: Access) -> Result<(), GalleryE
     Ok(())
 }
 
+/// As [`check`], its halves side by side: each reads the whole file, so the disk is read once.
+fn check_all(db: &Connection, path: &Path, options: &Options) -> Result<(), Fault> {
+    thread::scope(|scope| {
+        let references = || check_references(&connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, options.busy)?);
+        let other = thread::Builder::new().name("gallery-check".into()).spawn_scoped(scope, references);
+        let other = other.map_err(Fault::Io)?;
+        let pages = check_pages(db, options.check);
+        let references = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // What is wrong with the pages explains what is wrong with the references.
+        pages.and(references)
+    })
+}
+
 /// Errors with the first thing that is damaged.
 pub(crate) fn check(db: &Connection, check: Check) -> Result<(), Fault> {
+    check_pages(db, check)?;
+    check_references(db)
+}
+
+fn check_pages(db: &Connection, check: Check) -> Result<(), Fault> {
     let sql = match check {
         Check::Quick => "PRAGMA quick_check(1)",
         Check::Full => "PRAGMA integrity_check(1)",
     };
     let verdict: String = db.query_row(sql, [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Err(Fault::Damaged(
-            verdict.lines().find(|l| !l.starts_with("***")).unwrap_or("unreadable").to_owned(),
-        ));
+    if verdict == "ok" {
+        return Ok(());
     }
+    let first = verdict.lines().find(|l| !l.starts_with("***")).unwrap_or("unreadable");
+    Err(Fault::Damaged(first.to_owned()))
+}
+
+fn check_references(db: &Connection) -> Result<(), Fault> {
     let loose: i64 = db.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))?;
     if loose > 0 {
         return Err(Fault::Damaged(format!("{loose} rows refer to persons that are not there")));

@@ -16,7 +16,7 @@ use crate::file::{self, Access, Check, Options};
 pub(crate) use crate::gallery::held::Held;
 pub(crate) use crate::gallery::indices::{Indices, Row};
 use crate::score::Score;
-use crate::search::Candidates;
+use crate::search::{Candidates, Workspace};
 use crate::subject::{self, Key, NewSubject, Standing, Subject, SubjectId};
 use crate::template::{self, ModelId, Template, TemplateId, Which};
 
@@ -243,7 +243,20 @@ impl Gallery {
     /// Empty if the model has no templates. Suspended and expired persons are found as well: whoever decides must look
     /// at the subject. Errors with [`GalleryError::Invalid`] if the probe is no embedding of the model's length.
     pub fn identify(&self, model: &ModelId, probe: &[f32], k: usize) -> Result<Candidates, GalleryError> {
-        Ok(self.identify_all(model, &[probe], k)?.pop().unwrap_or_default())
+        Ok(self.identify_in(model, probe, k, &mut Workspace::default())?.clone())
+    }
+
+    /// As [`Gallery::identify`]; while the exact vectors are in memory ([`Gallery::set_memory`]) it asks for no memory
+    /// from the second search on in the same workspace, and does not touch the file.
+    pub fn identify_in<'w>(
+        &self,
+        model: &ModelId,
+        probe: &[f32],
+        k: usize,
+        workspace: &'w mut Workspace,
+    ) -> Result<&'w Candidates, GalleryError> {
+        self.identify_each(model, &[probe], k, workspace)?;
+        Ok(workspace.first())
     }
 
     /// What [`Gallery::identify`] gives for each of the `probes`, in their order, with one pass over the templates.
@@ -253,8 +266,21 @@ impl Gallery {
         probes: &[&[f32]],
         k: usize,
     ) -> Result<Vec<Candidates>, GalleryError> {
-        let found = self.search(model, |db, held| held.identify(db, probes, k, None))?;
-        Ok(found.unwrap_or_else(|| vec![Candidates::default(); probes.len()]))
+        let mut workspace = Workspace::default();
+        self.identify_each(model, probes, k, &mut workspace)?;
+        Ok(workspace.take())
+    }
+
+    fn identify_each(
+        &self,
+        model: &ModelId,
+        probes: &[&[f32]],
+        k: usize,
+        workspace: &mut Workspace,
+    ) -> Result<(), GalleryError> {
+        workspace.begin(probes.len()); // nobody, should the model have no templates
+        self.search(model, |db, held| held.identify(db, probes, k, None, workspace))?;
+        Ok(())
     }
 
     /// 1:1: how similar `probe` (as in [`Gallery::identify`]) is to the subject's best template of `model`; `None` if
@@ -352,16 +378,18 @@ impl Gallery {
         let _ = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
 
-    /// `work` on the index of `model`, with the file as the index saw it; `None` if there is no template.
+    /// `work` on the index of `model`, with the file as the index saw it; `None` if there is no template. An index that
+    /// needs nothing from the file is searched without a transaction.
     fn search<T>(
         &self,
         model: &ModelId,
         work: impl FnOnce(&Connection, &Held) -> Result<T, Fault>,
     ) -> Result<Option<T>, GalleryError> {
-        self.read_tx(|db| {
-            let mut indices = self.indices.borrow_mut();
-            indices.of(db, model)?.map(|held| work(db, held)).transpose()
-        })
+        let mut indices = self.indices.borrow_mut();
+        if let Some(held) = indices.in_memory(model) {
+            return self.read(|db| work(db, held)).map(Some);
+        }
+        self.read_tx(|db| indices.of(db, model)?.map(|held| work(db, held)).transpose())
     }
 }
 

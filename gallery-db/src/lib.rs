@@ -41,6 +41,6 @@ pub use event::{Event, EventFilter, EventKind, EventRow, NewEvent, Order, Seq};
 pub use file::{Check, Options};
 pub use gallery::{Contents, Gallery, Noting, Refresh};
 pub use score::{Score, Threshold, VectorError, cosine};
-pub use search::{Candidate, Candidates, Index, Kernel};
+pub use search::{Candidate, Candidates, Index, Kernel, Workspace};
 pub use subject::{NewSubject, Standing, Subject, SubjectId};
 pub use template::{Encoding, ModelId, Template, TemplateId, TemplateVector};

@@ -181,12 +181,35 @@ pub(crate) fn norm(v: &[f32]) -> f64 {
     (sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>()).sqrt()
 }
 
-/// Checks that `v` has a finite direction, as [`unit`] does; gives its norm.
-pub(crate) fn check_direction(v: &[f32]) -> Result<f64, VectorError> {
-    match norm(v) {
-        0.0 => Err(VectorError::Zero),
-        norm if norm.is_finite() => Ok(norm),
-        _ => Err(VectorError::NotFinite { at: v.iter().take_while(|x| x.is_finite()).count() }),
+/// Values that have a finite direction, and their norm.
+#[derive(Clone, Copy)]
+pub(crate) struct Direction<'a> {
+    values: &'a [f32],
+    norm: f64,
+}
+
+impl<'a> Direction<'a> {
+    /// Errors as [`unit`] does.
+    pub(crate) fn of(values: &'a [f32]) -> Result<Self, VectorError> {
+        match norm(values) {
+            0.0 => Err(VectorError::Zero),
+            norm if norm.is_finite() => Ok(Self { values, norm }),
+            _ => Err(VectorError::NotFinite { at: values.iter().take_while(|x| x.is_finite()).count() }),
+        }
+    }
+
+    /// Errors with the norm if that differs from 1 by `tolerance` (below 1) or more.
+    pub(crate) fn of_unit(values: &'a [f32], tolerance: f64) -> Result<Self, f64> {
+        let norm = norm(values);
+        if (norm - 1.0).abs() < tolerance { Ok(Self { values, norm }) } else { Err(norm) }
+    }
+
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
+    pub(crate) fn norm(&self) -> f64 {
+        self.norm
     }
 }
 
@@ -273,13 +296,19 @@ mod tests {
         // Eleven values, more than the lanes: 3 at 0, 4 at 10.
         let mut v = [0.0; 11];
         (v[0], v[10]) = (3.0, 4.0);
-        assert_eq!((norm(&v), check_direction(&v)), (5.0, Ok(5.0)));
-        assert_eq!(check_direction(&[f32::MAX; 4]), Ok(2.0 * f64::from(f32::MAX)));
-        assert_eq!(check_direction(&[-0.0; 9]), Err(VectorError::Zero));
+        let norm_of = |v: &[f32]| Direction::of(v).map(|d| d.norm());
+        assert_eq!((norm(&v), norm_of(&v)), (5.0, Ok(5.0)));
+        assert_eq!(norm_of(&[f32::MAX; 4]), Ok(2.0 * f64::from(f32::MAX)));
+        assert_eq!(norm_of(&[-0.0; 9]), Err(VectorError::Zero));
         for bad in [f32::NAN, f32::NEG_INFINITY] {
             v[10] = bad;
-            assert_eq!(check_direction(&v), Err(VectorError::NotFinite { at: 10 }));
+            assert_eq!(norm_of(&v), Err(VectorError::NotFinite { at: 10 }));
+            assert!(Direction::of_unit(&v, 0.5).is_err());
         }
+        v[10] = 0.5;
+        v[0] = 1.2; // norm 1.3
+        assert!(Direction::of_unit(&v, 0.31).is_ok_and(|d| d.values() == v));
+        assert!(Direction::of_unit(&v, 0.29).is_err_and(|norm| (norm - 1.3).abs() < 1e-6));
     }
 
     proptest! {

@@ -2,17 +2,21 @@
 
 mod codes;
 mod kernel;
+mod ranking;
 mod roster;
 mod shortlist;
 mod sketch;
+mod slots;
+mod workspace;
 
 use std::cell::Cell;
 
 use serde::Serialize;
 
-use crate::score::{Score, VectorError, cosine, unit};
+use crate::score::{Direction, Score, VectorError, cosine, unit};
 pub use crate::search::kernel::Kernel;
 pub(crate) use crate::search::sketch::Sketch;
+pub use crate::search::workspace::Workspace;
 use crate::subject::SubjectId;
 use crate::template::TemplateId;
 
@@ -54,6 +58,11 @@ impl Candidates {
     /// The same, owned.
     pub fn into_vec(self) -> Vec<Candidate> {
         self.list
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.margin = None;
     }
 }
 
@@ -114,12 +123,25 @@ impl Index {
         template: TemplateId,
         vector: &[f32],
     ) -> Result<(), VectorError> {
-        let code = self.sketch.code(vector)?;
+        self.insert_direction(subject, template, self.sketch.check(vector)?)
+    }
+
+    /// Makes room for the codes of `templates` more, of `subjects` more.
+    pub(crate) fn reserve(&mut self, templates: usize, subjects: usize) {
+        self.sketch.reserve(templates, subjects);
+    }
+
+    /// As [`Index::insert`].
+    pub(crate) fn insert_direction(
+        &mut self,
+        subject: SubjectId,
+        template: TemplateId,
+        vector: Direction<'_>,
+    ) -> Result<(), VectorError> {
+        self.sketch.insert(subject, template, vector)?;
         let start = self.rows.len();
-        self.rows.extend_from_slice(vector);
-        unit(&mut self.rows[start..])?; // no error: the vector has codes, so it has a direction
-        self.sketch.push(subject, template, &code);
-        Ok(())
+        self.rows.extend_from_slice(vector.values());
+        unit(&mut self.rows[start..]) // no error: it has a direction
     }
 
     /// Removes one template; `false` if it is not here.
@@ -139,13 +161,30 @@ impl Index {
     /// The `k` subjects most similar to `probe` (any norm), each by its best template.
     /// Errors if the probe is no embedding of this index' length.
     pub fn identify(&self, probe: &[f32], k: usize) -> Result<Candidates, VectorError> {
-        Ok(self.identify_all(&[probe], k)?.pop().unwrap_or_default())
+        Ok(self.identify_in(probe, k, &mut Workspace::default())?.clone())
+    }
+
+    /// As [`Index::identify`]; from the second search on in the same workspace it asks for no memory.
+    pub fn identify_in<'w>(
+        &self,
+        probe: &[f32],
+        k: usize,
+        workspace: &'w mut Workspace,
+    ) -> Result<&'w Candidates, VectorError> {
+        self.search(&[probe], k, workspace)?;
+        Ok(workspace.first())
     }
 
     /// What [`Index::identify`] gives for each of the `probes`, in their order, with one pass over the templates.
     pub fn identify_all(&self, probes: &[&[f32]], k: usize) -> Result<Vec<Candidates>, VectorError> {
-        let codes = probes.iter().map(|probe| self.sketch.code(probe)).collect::<Result<Vec<_>, _>>()?;
-        self.sketch.identify(&codes, k, None, |probe, row| Ok(self.score(row, probes[probe])))
+        let mut workspace = Workspace::default();
+        self.search(probes, k, &mut workspace)?;
+        Ok(workspace.take())
+    }
+
+    fn search(&self, probes: &[&[f32]], k: usize, workspace: &mut Workspace) -> Result<(), VectorError> {
+        self.sketch.ask(probes, workspace)?;
+        self.sketch.identify(k, None, workspace, |probe, row| Ok(self.score(row, probes[probe])))
     }
 
     /// The codes alone.
@@ -166,7 +205,9 @@ impl Index {
     /// Errors as it does.
     pub fn rescored(&self, probe: &[f32], k: usize) -> Result<usize, VectorError> {
         let count = Cell::new(0);
-        self.sketch.identify(&[self.sketch.code(probe)?], k, None, |_, row| {
+        let mut workspace = Workspace::default();
+        self.sketch.ask(&[probe], &mut workspace)?;
+        self.sketch.identify(k, None, &mut workspace, |_, row| {
             count.set(count.get() + 1);
             Ok::<_, VectorError>(self.score(row, probe))
         })?;
@@ -176,7 +217,7 @@ impl Index {
     /// How similar `probe` (any norm) is to `subject`: the maximum over the subject's templates; `None` if it has
     /// none here. Errors if the probe is no embedding of this index' length.
     pub fn verify(&self, subject: SubjectId, probe: &[f32]) -> Result<Option<Score>, VectorError> {
-        self.sketch.code(probe)?;
+        self.sketch.check(probe)?;
         Ok(self.sketch.rows_of(subject).map(|row| self.score(row, probe)).max())
     }
 

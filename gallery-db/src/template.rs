@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fault, GalleryError};
-use crate::score::{VectorError, check_length, norm, unit};
+use crate::score::{Direction, VectorError, check_length, unit};
 use crate::subject::SubjectId;
 use crate::time::{from_ms, to_ms};
 
@@ -171,7 +171,7 @@ impl TemplateVector {
     /// The inverse of [`Self::to_bytes`], bit for bit; says what is wrong with bytes that it never wrote.
     pub(crate) fn from_bytes(encoding: Encoding, bytes: &[u8]) -> Result<Self, String> {
         let mut decoded = Vec::new();
-        let scale = decode(encoding, bytes, &mut decoded)?;
+        let (scale, _) = decode(encoding, bytes, &mut decoded)?;
         Ok(Self(match encoding {
             Encoding::F32 => Stored::F32(decoded),
             Encoding::Int8 => {
@@ -183,8 +183,12 @@ impl TemplateVector {
 }
 
 /// Writes to `out` what [`TemplateVector::decode`] gives for these bytes, and returns the scale (1 where there is
-/// none); says what is wrong with bytes that were never written.
-fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) -> Result<f32, String> {
+/// none) and the direction; says what is wrong with bytes that were never written.
+fn decode<'a>(
+    encoding: Encoding,
+    bytes: &[u8],
+    out: &'a mut Vec<f32>,
+) -> Result<(f32, Direction<'a>), String> {
     out.clear();
     let scale = match encoding {
         Encoding::F32 => {
@@ -208,8 +212,8 @@ fn decode(encoding: Encoding, bytes: &[u8], out: &mut Vec<f32>) -> Result<f32, S
     // Rounding to int8 moves each value by at most 1/254 of the largest, so the norm of 4096 values by at most
     // sqrt(4095) / 254 < 0.252 times the largest, which is then well below 1; damage moves it anywhere.
     let tolerance = if encoding == Encoding::F32 { 1e-4 } else { 0.25 };
-    let norm = norm(out);
-    if (norm - 1.0).abs() < tolerance { Ok(scale) } else { Err(format!("its length is {norm}, not 1")) }
+    let direction = Direction::of_unit(out, tolerance);
+    direction.map(|d| (scale, d)).map_err(|norm| format!("its length is {norm}, not 1"))
 }
 
 impl fmt::Debug for TemplateVector {
@@ -319,21 +323,36 @@ pub(crate) fn for_each(
     Ok(())
 }
 
-/// The vectors of `model` in the order of their numbers, decoded, handed to `each` one by one.
+/// A vector as the file holds it, not looked at yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Raw<'a> {
+    pub(crate) id: TemplateId,
+    pub(crate) subject: SubjectId,
+    pub(crate) encoding: Encoding,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// Decodes it into `out`. Errors if it was never written.
+    pub(crate) fn decode<'a>(&self, out: &'a mut Vec<f32>) -> Result<Direction<'a>, Fault> {
+        let decoded = decode(self.encoding, self.bytes, out).map_err(|why| damaged(self.id, why))?;
+        Ok(decoded.1)
+    }
+}
+
+/// The vectors of `model` in the order of their numbers, handed to `each` one by one.
 pub(crate) fn for_each_vector(
     db: &Connection,
     model: &ModelId,
-    mut each: impl FnMut(TemplateId, SubjectId, &[f32]) -> Result<(), Fault>,
+    mut each: impl FnMut(Raw<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let mut query =
         db.prepare_cached("SELECT id, subject, encoding, vector FROM template WHERE model = ?1 ORDER BY id")?;
     let mut rows = query.query([model.as_str()])?;
-    let mut values = Vec::new();
     while let Some(row) = rows.next()? {
         let id = TemplateId(row.get(0)?);
         let (encoding, bytes) = vector(row, 2).map_err(|why| damaged(id, why))?;
-        decode(encoding, bytes, &mut values).map_err(|why| damaged(id, why))?;
-        each(id, SubjectId::from_bytes(row.get(1)?), &values)?;
+        each(Raw { id, subject: SubjectId::from_bytes(row.get(1)?), encoding, bytes })?;
     }
     Ok(())
 }
@@ -353,6 +372,16 @@ pub(crate) fn vector_of(db: &Connection, id: TemplateId) -> Result<Vec<f32>, Fau
 pub(crate) fn find(db: &Connection, id: TemplateId) -> Result<Option<Template>, Fault> {
     let mut query = db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     query.query_row([id.0], |row| Ok(read(row))).optional()?.transpose()
+}
+
+/// How many templates `model` has, and how many subjects they can be of at most.
+pub(crate) fn count(db: &Connection, model: &ModelId) -> Result<(usize, usize), Fault> {
+    let mut query = db.prepare_cached(
+        "SELECT (SELECT count(*) FROM template WHERE model = ?1), (SELECT count(*) FROM subject)",
+    )?;
+    let (templates, subjects): (usize, usize) =
+        query.query_row([model.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((templates, subjects.min(templates)))
 }
 
 /// How many values the templates of `model` have; `None` if there are none.

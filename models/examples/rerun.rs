@@ -1,6 +1,7 @@
 //! Does one thing as often as it is told to, for cross/arm-model.py, which counts instructions.
 //!
 //!     rerun FILE RUNS        an embedder's ONNX file on a drawn picture of 3x112x96
+//!     rerun half:FILE RUNS   the same, multiplied in half precision
 //!     rerun detector RUNS    the shipped detector on a 640x480 frame of models/people/door.mjpeg with one face
 //!
 //! Run from the root of the repository. It prints what tells a right run from a wrong one.
@@ -23,7 +24,7 @@ const FRAME: usize = 24;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [what, runs] = &words[..] else { return Err("usage: rerun FILE|detector RUNS".into()) };
+    let [what, runs] = &words[..] else { return Err("usage: rerun FILE|half:FILE|detector RUNS".into()) };
     let runs: usize = runs.parse()?;
     if what == "detector" {
         let manifest = Manifest::load(Path::new("models/weights"))?;
@@ -33,8 +34,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{} faces", pipeline.detect(frame.view())?.len());
         }
     } else {
-        let session =
-            Session::from_bytes("embedder", &std::fs::read(what)?, &["embedding"], Path::new(what))?;
+        let file = what.strip_prefix("half:").unwrap_or(what);
+        let mut session =
+            Session::from_bytes("embedder", &std::fs::read(file)?, &["embedding"], Path::new(file))?;
+        if file != what {
+            session = session.in_half().ok_or("no half precision here")?;
+        }
         let input: Vec<f32> = (0..FACE.iter().product::<usize>()).map(|i| (i as f32 * 0.013).sin()).collect();
         for _ in 0..runs {
             let embedding = session.run(FACE, &input)?.swap_remove(0).data;

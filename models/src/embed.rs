@@ -96,6 +96,11 @@ impl Embedder {
         Self { net: self.net.with_threads(threads), ..self }
     }
 
+    /// As [`Session::in_half`].
+    pub fn in_half(self) -> Option<Self> {
+        Some(Self { net: self.net.in_half()?, ..self })
+    }
+
     /// Length of the embeddings.
     pub fn length(&self) -> usize {
         self.spec.final_length()

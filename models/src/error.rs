@@ -72,6 +72,15 @@ pub enum ModelError {
         /// From the engine.
         why: String,
     },
+    /// This CPU does not compute in half precision, or the embedder is in int8 and has no use for it.
+    #[error(
+        "model {model:?} cannot multiply in half precision here: that takes a CPU with ARMv8.2's FP16 and a model that is \
+         not in int8; set models.half = false"
+    )]
+    Half {
+        /// Id of the model.
+        model: String,
+    },
     /// The system gives no threads.
     #[error("{threads} threads for the networks cannot be had: {why}; ask for fewer (models.threads)")]
     Threads {

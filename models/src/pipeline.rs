@@ -136,6 +136,16 @@ impl Pipeline {
         })
     }
 
+    /// Has the embedder multiply in half precision ([`Embedder::in_half`]); the detector stays as it is.
+    ///
+    /// # Errors
+    /// When this CPU or this embedder does not.
+    pub fn in_half(self) -> Result<Self, ModelError> {
+        let model = self.embedder.model().to_string();
+        let embedder = self.embedder.in_half().ok_or(ModelError::Half { model })?;
+        Ok(Self { embedder, ..self })
+    }
+
     /// The embedder, for protocols that want its raw outputs.
     pub fn embedder(&self) -> &Embedder {
         &self.embedder

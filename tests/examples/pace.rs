@@ -16,7 +16,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use limen_gallery_db::{Candidates, Index, SubjectId, TemplateId};
+use limen_gallery_db::{Candidates, Index, SubjectId, TemplateId, Workspace as SearchWorkspace};
 use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
@@ -81,7 +81,8 @@ fn search(length: usize, file: &Path, probes: &Path) -> Result<Contender> {
     let index = fill(length, file)?;
     let probes: Vec<Vec<f32>> = rows(probes, length)?.collect::<Result<_>>()?;
     ensure!(!probes.is_empty(), "PROBES is empty");
-    Ok(Box::new(move |i| nearest(&index.identify(&probes[i % probes.len()], K)?)))
+    let mut workspace = SearchWorkspace::default();
+    Ok(Box::new(move |i| nearest(index.identify_in(&probes[i % probes.len()], K, &mut workspace)?)))
 }
 
 /// How many faces, and of the first its box (x1, y1, x2, y2).
@@ -98,12 +99,12 @@ fn detect(models: &Path, frames: &Path) -> Result<Contender> {
 fn door(models: &Path, embedder: &str, frames: &Path, file: &Path) -> Result<Contender> {
     let (pipeline, frames) = (pipeline(models, Some(embedder))?, pictures(frames)?);
     let index = fill(pipeline.embedder().length(), file)?;
-    let mut workspace = Workspace::default();
+    let (mut workspace, mut search_workspace) = (Workspace::default(), SearchWorkspace::default());
     Ok(Box::new(move |i| {
         let (faces, _) = pipeline.process(frames[i % frames.len()].view(), Embed::All, &mut workspace)?;
         let mut answer = Vec::new();
         for embedding in faces.iter().filter_map(|f| f.embedding.as_ref()) {
-            let found = nearest(&index.identify(embedding.values(), K)?)?;
+            let found = nearest(index.identify_in(embedding.values(), K, &mut search_workspace)?)?;
             if answer.is_empty() {
                 answer = [&found, embedding.values()].concat();
             }

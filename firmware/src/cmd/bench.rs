@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
-use limen_gallery_db::{Index, SubjectId, TemplateId};
+use limen_gallery_db::{Index, SubjectId, TemplateId, Workspace as SearchWorkspace};
 use limen_models::detect::mtcnn::Settings;
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
@@ -75,7 +75,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
         if followed {
             frames.truncate(1);
         }
-        let mut workspace = Workspace::default();
+        let (mut workspace, mut search_workspace) = (Workspace::default(), SearchWorkspace::default());
         let found = pipeline.process(frames[0].view(), Embed::All, &mut workspace)?.0.len();
         ensure!(found > 0, "no face found in the composed frame; give photographs with one large face each");
         let mut times: [Vec<Duration>; 6] = Default::default();
@@ -92,7 +92,7 @@ pub fn run(args: &Bench) -> Result<Exit> {
             let search = Instant::now();
             for face in detected.iter() {
                 if let Some(e) = &face.embedding {
-                    index.identify(e.values(), 2)?;
+                    index.identify_in(e.values(), 2, &mut search_workspace)?;
                 }
             }
             let (search, whole) = (search.elapsed(), start.elapsed());

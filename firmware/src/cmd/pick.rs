@@ -1,6 +1,8 @@
-//! `limen doctor --pick`: which of the model folder's embedders is the fastest on this very machine, and the choice
-//! written into the configuration. One in int8 is the faster one on some processors and the slower one on others.
+//! `limen doctor --pick`: which of the model folder's embedders, and in which arithmetic, is the fastest on this very
+//! machine, and the choice written into the configuration. int8 is the faster one on some processors and the slower one
+//! on others; some ARM processors multiply in half precision too.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -21,9 +23,22 @@ const WARM_UP: usize = 2;
 /// A choice is changed for a time below this share of the present one's: less is noise.
 const CLEARLY: f64 = 0.95;
 
+/// What may be chosen: an embedder by id, and whether it multiplies in half precision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Choice {
+    id: String,
+    half: bool,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&if self.half { format!("{}, half", self.id) } else { self.id.clone() })
+    }
+}
+
 /// One embedder and how long it took, ms a round.
 struct Contender {
-    id: String,
+    choice: Choice,
     model_id: String,
     embedder: Embedder,
     face: AlignedFace,
@@ -42,49 +57,65 @@ impl Contender {
 pub fn run(site: &Site, as_json: bool) -> Result<Exit> {
     let config = site.config()?;
     let manifest = Manifest::load(&config.models.folder)?;
-    let now = manifest.select(config.embedder())?.embedder.id.clone();
+    let id = manifest.select(config.embedder())?.embedder.id.clone();
+    let now = Choice { id, half: config.models.half };
     let mut all = contenders(&manifest, config.decision.false_match_rate)?;
     for round in 0..ROUNDS {
         for one in &mut all {
             let start = Instant::now();
-            one.embedder.embed(&one.face).with_context(|| format!("embedder {}", one.id))?;
+            one.embedder.embed(&one.face).with_context(|| format!("embedder {}", one.choice))?;
             if round >= WARM_UP {
                 one.rounds_ms.push(start.elapsed().as_secs_f64() * 1e3);
             }
         }
     }
-    let times: Vec<(&str, f64)> = all.iter().map(|c| (c.id.as_str(), c.median_ms())).collect();
+    let times: Vec<(&Choice, f64)> = all.iter().map(|c| (&c.choice, c.median_ms())).collect();
     let fastest = choose(&now, &times);
-    let of = |id: &str| all.iter().find(|c| c.id == id).map_or("", |c| c.model_id.as_str());
-    let known = if fastest == now { None } else { only_known_to(&config, of(&now), of(fastest))? };
-    let chosen = if known.is_some() { now.as_str() } else { fastest };
-    for (id, ms) in &times {
-        let (is_now, is_chosen) = (*id == now, *id == chosen);
+    let of = |id: &str| all.iter().find(|c| c.choice.id == id).map_or("", |c| c.model_id.as_str());
+    // The same embedder knows the same people in either arithmetic.
+    let known =
+        if fastest.id == now.id { None } else { only_known_to(&config, of(&now.id), of(&fastest.id))? };
+    let chosen = if known.is_some() { &now } else { fastest };
+    for (choice, ms) in &times {
+        let (is_now, is_chosen) = (**choice == now, *choice == chosen);
         if as_json {
-            crate::say!("{}", json!({ "embedder": id, "ms": ms, "now": is_now, "chosen": is_chosen }));
+            let Choice { id, half } = choice;
+            crate::say!(
+                "{}",
+                json!({ "embedder": id, "half": half, "ms": ms, "now": is_now, "chosen": is_chosen })
+            );
         } else {
             let marks = [(is_now, "now"), (is_chosen, "chosen")].into_iter().filter(|m| m.0).map(|m| m.1);
-            crate::say!("{id:<24} {ms:>8.2} ms  {}", marks.collect::<Vec<_>>().join(", "));
+            crate::say!("{choice:<24} {ms:>8.2} ms  {}", marks.collect::<Vec<_>>().join(", "));
         }
     }
     if let Some(known) = known {
         eprintln!(
             "{now} stays: {known} templates in {} were made with it, and {fastest}, which is faster, knows nobody by \
-             them. To change, set models.embedder = \"{fastest}\" and enrol everybody again",
-            config.gallery.file.display()
+             them. To change, set models.embedder = \"{}\" and enrol everybody again",
+            config.gallery.file.display(),
+            fastest.id
         );
         return Ok(Exit::No);
     }
-    if chosen == now {
+    if *chosen == now {
         eprintln!("{now} stays");
         return Ok(Exit::Yes);
     }
     match &site.config {
         Some(path) => {
             write(path, chosen)?;
-            eprintln!("{}: models.embedder = \"{chosen}\"", path.display());
+            eprintln!(
+                "{}: models.embedder = \"{}\", models.half = {}",
+                path.display(),
+                chosen.id,
+                chosen.half
+            );
         }
-        None => eprintln!("no --config FILE to write it into; put there: [models] embedder = \"{chosen}\""),
+        None => eprintln!(
+            "no --config FILE to write it into; put there: [models] embedder = \"{}\", half = {}",
+            chosen.id, chosen.half
+        ),
     }
     Ok(Exit::Yes)
 }
@@ -102,13 +133,15 @@ fn contenders(manifest: &Manifest, fmr: f64) -> Result<Vec<Contender>> {
         let (width, height) = (entry.input.width, entry.input.height);
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7919 % 251) as u8).collect();
         let crop = RgbImage::new(width, height, pixels)?;
-        all.push(Contender {
-            id: entry.id.clone(),
-            model_id: selection.model_id(),
-            embedder: Embedder::load(manifest, &selection)?,
-            face: AlignedFace { crop, residual_px: 0.0, outside: 0.0 },
-            rounds_ms: Vec::new(),
-        });
+        let face = AlignedFace { crop, residual_px: 0.0, outside: 0.0 };
+        let as_it_is = Some(Embedder::load(manifest, &selection)?);
+        let in_half = Embedder::load(manifest, &selection)?.in_half();
+        for (half, embedder) in [(false, as_it_is), (true, in_half)] {
+            let Some(embedder) = embedder else { continue };
+            let choice = Choice { id: entry.id.clone(), half };
+            let (model_id, face) = (selection.model_id(), face.clone());
+            all.push(Contender { choice, model_id, embedder, face, rounds_ms: Vec::new() });
+        }
     }
     if all.is_empty() {
         bail!(
@@ -120,10 +153,10 @@ fn contenders(manifest: &Manifest, fmr: f64) -> Result<Vec<Contender>> {
 }
 
 /// The fastest, but `now` where nothing is clearly faster.
-fn choose<'a>(now: &'a str, times: &[(&'a str, f64)]) -> &'a str {
-    let present = times.iter().find(|(id, _)| *id == now).map_or(f64::INFINITY, |t| t.1);
+fn choose<'a, T: PartialEq + ?Sized>(now: &'a T, times: &[(&'a T, f64)]) -> &'a T {
+    let present = times.iter().find(|(one, _)| *one == now).map_or(f64::INFINITY, |t| t.1);
     let fastest = times.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-    fastest.filter(|(_, ms)| *ms < CLEARLY * present).map_or(now, |(id, _)| id)
+    fastest.filter(|(_, ms)| *ms < CLEARLY * present).map_or(now, |(one, _)| *one)
 }
 
 /// How many templates the gallery holds of model `now`, where it holds fewer of `next`; `None` where there is no gallery
@@ -137,10 +170,10 @@ fn only_known_to(config: &Config, now: &str, next: &str) -> Result<Option<u64>> 
     Ok(Some(of(now)).filter(|n| *n > of(next)))
 }
 
-/// Sets `models.embedder` in a configuration and leaves every other line as it is.
-fn write(path: &Path, id: &str) -> Result<()> {
+/// Sets `models.embedder` and `models.half` in a configuration and leaves every other line as it is.
+fn write(path: &Path, choice: &Choice) -> Result<()> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let changed = with_embedder(&text, id).with_context(|| path.display().to_string())?;
+    let changed = with_choice(&text, choice).with_context(|| path.display().to_string())?;
     Config::parse(&changed, path)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -150,18 +183,24 @@ fn write(path: &Path, id: &str) -> Result<()> {
         .with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-fn with_embedder(text: &str, id: &str) -> Result<String> {
+fn with_choice(text: &str, choice: &Choice) -> Result<String> {
     let mut file: toml_edit::DocumentMut = text.parse()?;
     let models = file.entry("models").or_insert_with(toml_edit::table);
     let models = models.as_table_like_mut().context("models is no section")?;
-    match models.get_mut("embedder").and_then(toml_edit::Item::as_value_mut) {
-        Some(value) => {
-            let decor = value.decor().clone();
-            *value = id.into();
-            *value.decor_mut() = decor;
-        }
-        None => {
-            models.insert("embedder", toml_edit::value(id));
+    let fields: [(_, toml_edit::Value); 2] =
+        [("embedder", choice.id.as_str().into()), ("half", choice.half.into())];
+    for (field, new) in fields {
+        match models.get_mut(field).and_then(toml_edit::Item::as_value_mut) {
+            Some(value) => {
+                let decor = value.decor().clone();
+                *value = new;
+                *value.decor_mut() = decor;
+            }
+            // What is not there says false already.
+            None if field == "half" && !choice.half => {}
+            None => {
+                models.insert(field, toml_edit::value(new));
+            }
         }
     }
     Ok(file.to_string())
@@ -183,10 +222,13 @@ mod tests {
     #[test]
     fn every_other_line_of_the_configuration_stays() {
         let text = "# door\n[camera]\nsource = \"replay:x\" # the clip\n\n[models]\nembedder = \"a\" # ours\nmin_face = 0.2\n";
-        assert_eq!(with_embedder(text, "b").unwrap(), text.replace("\"a\"", "\"b\""));
-        let added = with_embedder("[camera] # mine\n", "b").unwrap();
-        assert_eq!(added.replace("\n\n", "\n"), "[camera] # mine\n[models]\nembedder = \"b\"\n");
-        assert!(with_embedder("models = 3", "b").is_err());
-        assert!(with_embedder("= 3", "b").is_err());
+        let whole = Choice { id: "b".into(), half: false };
+        let half = Choice { half: true, ..whole.clone() };
+        assert_eq!(with_choice(text, &whole).unwrap(), text.replace("\"a\"", "\"b\""));
+        let added = with_choice("[camera] # mine\n", &half).unwrap();
+        assert_eq!(added.replace("\n\n", "\n"), "[camera] # mine\n[models]\nembedder = \"b\"\nhalf = true\n");
+        assert_eq!(with_choice(&added, &whole).unwrap(), added.replace("true", "false"));
+        assert!(with_choice("models = 3", &whole).is_err());
+        assert!(with_choice("= 3", &whole).is_err());
     }
 }

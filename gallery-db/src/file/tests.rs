@@ -123,12 +123,13 @@ fn no_page_can_be_damaged_unnoticed() {
     let (_folder, path) = room();
     filled(&path);
     let whole = std::fs::read(&path).unwrap();
-    let pages = whole.len() / 4096;
+    let size = PAGE as usize;
+    let pages = whole.len() / size;
     assert!(pages > 20, "{pages} pages");
     // Page 1 carries the header by which a gallery is known at all.
     for page in 1..pages {
         let mut bytes = whole.clone();
-        bytes[page * 4096..(page + 1) * 4096].fill(0xA5);
+        bytes[page * size..(page + 1) * size].fill(0xA5);
         std::fs::write(&path, &bytes).unwrap();
         let error = refused(&path);
         assert!(matches!(error, GalleryError::Corrupt { .. }), "page {page}: {error}");

@@ -3,8 +3,8 @@
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::score::{Score, VectorError, cosine, unit};
-use crate::search::{Candidates, Index, Sketch};
+use crate::score::{Direction, Score, VectorError, cosine, unit};
+use crate::search::{Index, Sketch, Workspace};
 use crate::subject::SubjectId;
 use crate::template::{self, TemplateId};
 
@@ -36,9 +36,19 @@ impl std::fmt::Debug for Form {
 }
 
 impl Held {
-    /// For embeddings of `length` values. Errors if no embedding has that length.
-    pub(crate) fn new(length: usize, memory: usize) -> Result<Self, VectorError> {
-        Ok(Self { memory, form: Form::Memory(Index::new(length)?) })
+    /// For embeddings of `length` values, most likely `expected` (templates, subjects). Errors if no embedding has that
+    /// length.
+    pub(crate) fn new(length: usize, memory: usize, expected: (usize, usize)) -> Result<Self, VectorError> {
+        let mut index = Index::new(length)?;
+        index.reserve(expected.0, expected.1);
+        Ok(Self { memory, form: Form::Memory(index) })
+    }
+
+    /// As [`Sketch::settle`]; what is all in memory is too small for it to matter.
+    pub(crate) fn settle(&mut self) {
+        if let Form::File(sketch) = &mut self.form {
+            sketch.settle();
+        }
     }
 
     /// Whether a search reads the file, which must then be as it was when the index was last brought up to date.
@@ -59,19 +69,18 @@ impl Held {
         &mut self,
         subject: SubjectId,
         id: TemplateId,
-        vector: &[f32],
+        vector: Direction<'_>,
     ) -> Result<(), VectorError> {
         match &mut self.form {
             Form::Memory(index) => {
-                index.insert(subject, id, vector)?;
+                index.insert_direction(subject, id, vector)?;
                 if index.len() * index.length() * size_of::<f32>() > self.memory {
-                    let all = std::mem::replace(index, Index::new(vector.len())?);
+                    let all = std::mem::replace(index, Index::new(index.length())?);
                     self.form = Form::File(all.into_sketch());
                 }
             }
             Form::File(sketch) => {
-                let code = sketch.code(vector)?;
-                sketch.push(subject, id, &code);
+                sketch.insert(subject, id, vector)?;
             }
         }
         Ok(())
@@ -99,17 +108,18 @@ impl Held {
         }
     }
 
-    /// As [`Index::identify_all`], `except` left out. Errors also if the file cannot be read, or lacks a template.
+    /// As [`Index::identify_all`], `except` left out; what is found is in the workspace. Errors also if the file
+    /// cannot be read, or lacks a template.
     pub(crate) fn identify(
         &self,
         db: &Connection,
         probes: &[&[f32]],
         k: usize,
         except: Option<SubjectId>,
-    ) -> Result<Vec<Candidates>, Fault> {
-        let codes = probes.iter().map(|probe| self.sketch().code(probe)).collect::<Result<Vec<_>, _>>();
-        let codes = codes.map_err(|e| Fault::invalid("probe", e))?;
-        self.sketch().identify(&codes, k, except, |probe, row| self.score(db, row, probes[probe]))
+        workspace: &mut Workspace,
+    ) -> Result<(), Fault> {
+        self.sketch().ask(probes, workspace).map_err(|e| Fault::invalid("probe", e))?;
+        self.sketch().identify(k, except, workspace, |probe, row| self.score(db, row, probes[probe]))
     }
 
     /// As [`Index::verify`]. Errors also if the file cannot be read, or lacks a template.
@@ -119,7 +129,7 @@ impl Held {
         subject: SubjectId,
         probe: &[f32],
     ) -> Result<Option<Score>, Fault> {
-        self.sketch().code(probe).map_err(|e| Fault::invalid("probe", e))?;
+        self.sketch().check(probe).map_err(|e| Fault::invalid("probe", e))?;
         let mut best = None;
         for row in self.sketch().rows_of(subject) {
             best = best.max(Some(self.score(db, row, probe)?));

@@ -8,8 +8,9 @@ use rusqlite::Connection;
 
 use crate::error::Fault;
 use crate::gallery::held::{Held, MEMORY};
+use crate::score::Direction;
 use crate::subject::SubjectId;
-use crate::template::{self, ModelId, TemplateId};
+use crate::template::{self, Encoding, ModelId, Raw, TemplateId};
 
 /// A template as the index takes it.
 pub(crate) type Row = (TemplateId, Vec<f32>);
@@ -47,6 +48,11 @@ impl Indices {
         Ok(true)
     }
 
+    /// The index of `model` if it is loaded and a search of it reads nothing from the file.
+    pub(crate) fn in_memory(&self, model: &ModelId) -> Option<&Held> {
+        self.by_model.get(model).filter(|held| !held.reads_file())
+    }
+
     /// The index of `model`, loaded if need be; `None` if it has no template. One that reads the file is brought up to
     /// date with it: within the transaction of `db` every template of the index is then there.
     pub(crate) fn of(&mut self, db: &Connection, model: &ModelId) -> Result<Option<&Held>, Fault> {
@@ -75,7 +81,8 @@ impl Indices {
     /// Takes over committed templates. An index not loaded yet will find them in the file.
     pub(crate) fn add(&mut self, model: &ModelId, subject: SubjectId, rows: &[Row]) {
         let Some(index) = self.by_model.get_mut(model) else { return };
-        if rows.iter().any(|(id, vector)| index.insert(subject, *id, vector).is_err()) {
+        let mut insert = |(id, vector): &Row| index.insert(subject, *id, Direction::of(vector)?);
+        if rows.iter().any(|row| insert(row).is_err()) {
             // The file has them, so what it holds counts: load again.
             self.by_model.remove(model);
         }
@@ -115,35 +122,38 @@ const WAITING: usize = 16;
 /// Templates on their way from the file to an index.
 #[derive(Default)]
 struct Batch {
-    /// Whose they are, and where their values end.
-    owners: Vec<(TemplateId, SubjectId, usize)>,
-    values: Vec<f32>,
+    /// Which, whose, how kept, and where their bytes end.
+    owners: Vec<(TemplateId, SubjectId, Encoding, usize)>,
+    bytes: Vec<u8>,
 }
 
 /// One statement, so one state of the file. This thread reads, another makes the index: each takes about as long.
 fn load(db: &Connection, model: &ModelId, memory: usize) -> Result<Option<Held>, Fault> {
+    // Only to make room at once: the file may change before the statement that counts.
+    let expected = template::count(db, model)?;
     thread::scope(|scope| {
         let (send, batches) = mpsc::sync_channel::<Batch>(WAITING);
         let (give_back, emptied) = mpsc::channel::<Batch>();
         let make = move || {
             let mut held = None;
             for mut batch in batches {
-                add_all(&mut held, &batch, memory)?;
+                add_all(&mut held, &batch, memory, expected)?;
                 batch.owners.clear();
-                batch.values.clear();
+                batch.bytes.clear();
                 // Nobody wants it back at the end.
                 let _ = give_back.send(batch);
             }
-            Ok(held)
+            held.iter_mut().for_each(Held::settle);
+            Ok::<_, Fault>(held)
         };
         let maker = thread::Builder::new().name("gallery-index".into()).spawn_scoped(scope, make);
         let maker = maker.map_err(Fault::Io)?;
         let mut batch = Batch::default();
         // A maker that gives up has hung up; why, it says in the end.
         let hand_over = |batch: Batch| send.send(batch).is_ok();
-        let read = template::for_each_vector(db, model, |id, subject, vector| {
-            batch.values.extend_from_slice(vector);
-            batch.owners.push((id, subject, batch.values.len()));
+        let read = template::for_each_vector(db, model, |raw| {
+            batch.bytes.extend_from_slice(raw.bytes);
+            batch.owners.push((raw.id, raw.subject, raw.encoding, batch.bytes.len()));
             if batch.owners.len() == BATCH {
                 let next = emptied.try_recv().unwrap_or_default();
                 hand_over(std::mem::replace(&mut batch, next));
@@ -152,23 +162,30 @@ fn load(db: &Connection, model: &ModelId, memory: usize) -> Result<Option<Held>,
         });
         hand_over(batch);
         drop(send);
-        let held = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        read.and(held)
+        // What the maker refuses comes earlier in the file than what cannot be read.
+        let held = maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        read.map(|()| held)
     })
 }
 
 /// Adds the templates of `batch` to an index, which is made with the first.
-fn add_all(held: &mut Option<Held>, batch: &Batch, memory: usize) -> Result<(), Fault> {
-    let mut start = 0;
-    for (id, subject, end) in &batch.owners {
-        let vector = &batch.values[start..*end];
-        start = *end;
+fn add_all(
+    held: &mut Option<Held>,
+    batch: &Batch,
+    memory: usize,
+    expected: (usize, usize),
+) -> Result<(), Fault> {
+    let (mut start, mut values) = (0, Vec::new());
+    for &(id, subject, encoding, end) in &batch.owners {
+        let raw = Raw { id, subject, encoding, bytes: &batch.bytes[start..end] };
+        start = end;
+        let direction = raw.decode(&mut values)?;
         let damaged = |e| Fault::Damaged(format!("template {id}: {e}"));
         let held = match &mut *held {
             Some(held) => held,
-            none => none.insert(Held::new(vector.len(), memory).map_err(damaged)?),
+            none => none.insert(Held::new(direction.values().len(), memory, expected).map_err(damaged)?),
         };
-        held.insert(*subject, *id, vector).map_err(damaged)?;
+        held.insert(subject, id, direction).map_err(damaged)?;
     }
     Ok(())
 }

@@ -357,8 +357,8 @@ fn a_full_disk_changes_nothing() {
     let (_folder, path) = room();
     let mut gallery = Gallery::open(&path).unwrap();
     let a = enrol(&mut gallery, "A", face(0));
-    limit(&gallery, 2);
-    // Thirty templates want more than two pages, so the room ends half way through them.
+    limit(&gallery, 1);
+    // Thirty templates want more than one page, so the room ends half way through them.
     let before = (gallery.subjects().unwrap(), gallery.contents().unwrap());
     let samples: Vec<Sample> = (1..30)
         .map(|n| Sample { source: "x".repeat(250), ..sample(face(n)) })

@@ -8,23 +8,29 @@
 //! The last two terms are at most (1 + |e_p|) * |e_r| + |e_p| (Cauchy and Schwarz). With 512 values of about equal size
 //! |e| is 0.007, so the bound is 0.014, while what is really lost is some 0.0004.
 
+mod encode;
+mod huge;
+
 use std::ops::Range;
 
-use crate::score::{VectorError, check_direction};
+use crate::score::Direction;
+use crate::search::codes::encode::encode;
 use crate::search::kernel::{BLOCK, Block, Kernel};
 
 /// More than all rounding that the bound leaves out, each at most 4 * 2^-24: the product of two scales and the dot
 /// product, the sum that makes the bound, the score rounded to f32, and the row rounded to f32 before it is scored.
 const ROUNDING: f32 = 2e-6;
 
-/// The codes of one direction.
-pub(crate) struct Code {
+/// The codes of one direction; of none before [`Code::set`].
+#[derive(Default)]
+pub(super) struct Code {
     /// [blocks], -127 to 127, padded with zeros.
     blocks: Vec<Block>,
     measure: Measure,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What the codes of a direction leave out.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Measure {
     /// Of one step of the codes; 1/127 at most.
     scale: f32,
@@ -33,42 +39,10 @@ struct Measure {
 }
 
 impl Code {
-    /// The codes of `vector`'s direction. Errors where it has no finite one.
-    pub(crate) fn new(vector: &[f32]) -> Result<Self, VectorError> {
-        let over_norm = 1.0 / check_direction(vector)?;
-        let mut direction = vec![[0f32; BLOCK]; vector.len().div_ceil(BLOCK)]; // [blocks]
-        for (u, x) in direction.as_flattened_mut().iter_mut().zip(vector) {
-            *u = (f64::from(*x) * over_norm) as f32;
-        }
-        let mut largest = [0f32; BLOCK];
-        for block in &direction {
-            for (m, u) in largest.iter_mut().zip(block) {
-                *m = if u.abs() > *m { u.abs() } else { *m };
-            }
-        }
-        // At least 1/64, for 4096 values of one size.
-        let largest = largest.iter().fold(0f32, |m, x| m.max(*x));
-        let (scale, steps) = (largest / 127.0, 127.0 / largest);
-
-        let mut blocks = Vec::with_capacity(direction.len());
-        let mut sums = [0f32; BLOCK];
-        for u in &direction {
-            let mut codes = [0; BLOCK];
-            for ((code, sum), u) in codes.iter_mut().zip(&mut sums).zip(u) {
-                // 1.5 * 2^23: added to a small number it leaves the nearest whole one in the low bits. `f32::round` is
-                // a call on processors without SSE4.1, for which the program is built.
-                const WHOLE: f32 = 12_582_912.0;
-                let shifted = u * steps + WHOLE;
-                *code = (shifted.to_bits().wrapping_sub(WHOLE.to_bits())) as i8;
-                let rest = u - (shifted - WHOLE) * scale;
-                *sum += rest * rest;
-            }
-            blocks.push(codes);
-        }
-        // The sum is 128 additions long, so its root is right within 1e-5 of itself; the direction and the rests are
-        // rounded by 2^-24 of values whose norm is about 1.
-        let rest = sums.iter().sum::<f32>().sqrt() * 1.0001 + 2e-7;
-        Ok(Self { blocks, measure: Measure { scale, rest } })
+    /// Becomes the codes of `direction`.
+    pub(super) fn set(&mut self, direction: Direction<'_>) {
+        self.blocks.clear();
+        self.measure = encode(direction, &mut self.blocks);
     }
 }
 
@@ -111,10 +85,24 @@ impl Codes {
         self.width * BLOCK
     }
 
-    /// Adds a row at the end.
-    pub(super) fn push(&mut self, code: &Code) {
-        self.rows.extend_from_slice(&code.blocks);
-        self.measures.push(code.measure);
+    /// Makes room for `rows` more if there is as much memory: a damaged file may promise anything.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        let _ = self.measures.try_reserve_exact(rows);
+        let _ = self.rows.try_reserve_exact(rows.saturating_mul(self.width));
+    }
+
+    /// To be called when as many rows are there as are expected for long.
+    pub(super) fn settle(&mut self) {
+        huge::wish(&mut self.rows);
+    }
+
+    /// Adds the row of `direction` at the end.
+    pub(super) fn push(&mut self, direction: Direction<'_>) {
+        if self.rows.capacity() - self.rows.len() < self.width {
+            self.rows.reserve(self.width);
+            huge::wish(&mut self.rows);
+        }
+        self.measures.push(encode(direction, &mut self.rows));
     }
 
     /// Takes row `at` out and puts the last one there.
@@ -125,21 +113,38 @@ impl Codes {
         self.rows.truncate(last);
     }
 
-    /// Gives `each` what the codes say of the cosine of `probe` and each of the `rows`. `dots` is scratch.
+    /// Gives `each` what the codes say of the cosine of `probe` and each of the `rows`, save those that cannot reach
+    /// `floor`, which `each` may raise by what it returns. `dots` is scratch.
     pub(super) fn scan(
         &self,
         kernel: Kernel,
         rows: Range<usize>,
         probe: &Code,
         dots: &mut Vec<i32>,
-        mut each: impl FnMut(Near),
+        mut floor: f32,
+        mut each: impl FnMut(Near) -> f32,
     ) {
+        /// Rows that are looked at together, nearly always to be left out together.
+        const TOGETHER: usize = 32;
         kernel.scan(&self.rows[rows.start * self.width..rows.end * self.width], &probe.blocks, dots);
         let Measure { scale, rest } = probe.measure;
         let (most, rounding) = (1.0 + rest, rest + ROUNDING);
-        for ((row, dot), m) in rows.clone().zip(&*dots).zip(&self.measures[rows]) {
-            let estimate = *dot as f32 * (scale * m.scale);
-            each(Near { row, estimate, error: most * m.rest + rounding });
+        let near = |row, dot: i32, m: &Measure| {
+            let estimate = dot as f32 * (scale * m.scale);
+            Near { row, estimate, error: most * m.rest + rounding }
+        };
+        let measures = self.measures[rows.clone()].chunks(TOGETHER);
+        for ((start, dots), measures) in rows.step_by(TOGETHER).zip(dots.chunks(TOGETHER)).zip(measures) {
+            let of_all = || dots.iter().zip(measures).map(|(dot, m)| near(0, *dot, m));
+            if !of_all().fold(false, |any, near| any | (near.most() >= floor)) {
+                continue;
+            }
+            for ((row, dot), m) in (start..).zip(dots).zip(measures) {
+                let near = near(row, *dot, m);
+                if near.most() >= floor {
+                    floor = each(near);
+                }
+            }
         }
     }
 }
@@ -150,12 +155,21 @@ mod tests {
     use crate::score::{cosine, unit};
     use proptest::prelude::*;
 
+    fn code(vector: &[f32]) -> Code {
+        let mut code = Code::default();
+        code.set(Direction::of(vector).unwrap());
+        code
+    }
+
     fn near(probe: &[f32], row: &[f32]) -> Near {
         let mut codes = Codes::new(row.len());
-        codes.push(&Code::new(row).unwrap());
+        codes.push(Direction::of(row).unwrap());
         let mut found = Vec::new();
-        let probe = Code::new(probe).unwrap();
-        codes.scan(Kernel::best(), 0..1, &probe, &mut Vec::new(), |near| found.push(near));
+        let probe = code(probe);
+        codes.scan(Kernel::best(), 0..1, &probe, &mut Vec::new(), f32::NEG_INFINITY, |near| {
+            found.push(near);
+            f32::NEG_INFINITY
+        });
         assert_eq!(found.len(), 1);
         found[0]
     }
@@ -165,7 +179,7 @@ mod tests {
         // (3, -4, 12, 0, ...) / 13: scale (12/13)/127; 3 * 127/12 = 31.75 -> 32, -4 * 127/12 = -42.33 -> -42, 12 -> 127.
         let mut v = [0.0; 16];
         (v[0], v[1], v[2]) = (3.0, -4.0, 12.0);
-        let code = Code::new(&v).unwrap();
+        let code = code(&v);
         assert_eq!(code.blocks[0][..4], [32, -42, 127, 0]);
         assert_eq!((code.blocks.len(), code.measure.scale), (1, 12f32 / 13.0 / 127.0));
         // The rests are 0.25 and 0.3333 steps: sqrt(0.0625 + 0.1111) = 0.416667 steps of 0.0072683 = 0.0030285.
@@ -205,15 +219,11 @@ mod tests {
 
     #[test]
     fn a_vector_of_any_size_has_codes() {
-        let of = |x: f32| Code::new(&[x; 16]).unwrap();
+        let of = |x: f32| code(&[x; 16]);
         for x in [f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1), -1.0] {
             assert!(of(x).blocks[0][..16].iter().all(|c| *c == 127 * x.signum() as i8), "{x}");
             assert!(of(x).measure.rest < 1e-6, "{x}");
         }
-        assert_eq!(Code::new(&[0.0; 16]).err(), Some(VectorError::Zero));
-        let mut bad = [1.0; 16];
-        bad[3] = f32::INFINITY;
-        assert_eq!(Code::new(&bad).err(), Some(VectorError::NotFinite { at: 3 }));
     }
 
     /// Values of one size, or a few that dwarf the others: where the codes say little.

@@ -1,7 +1,6 @@
 //! Which template of whom each row of an index is.
 
-use std::collections::HashMap;
-
+use crate::search::slots::Slots;
 use crate::subject::SubjectId;
 use crate::template::TemplateId;
 
@@ -17,7 +16,7 @@ pub(super) struct Entry {
 pub(super) struct Roster {
     entries: Vec<Entry>,
     subjects: Vec<SubjectId>,
-    slots: HashMap<SubjectId, usize>,
+    slots: Slots,
 }
 
 impl Roster {
@@ -32,14 +31,23 @@ impl Roster {
 
     /// Position of `subject` in [`Self::subjects`]; `None` if it has no row.
     pub(super) fn slot(&self, subject: SubjectId) -> Option<usize> {
-        self.slots.get(&subject).copied()
+        self.slots.get(&self.subjects, subject)
+    }
+
+    /// Makes room for `rows` more, of `subjects` more.
+    pub(super) fn reserve(&mut self, rows: usize, subjects: usize) {
+        self.entries.reserve_exact(rows);
+        self.subjects.reserve_exact(subjects);
+        self.slots.reserve(&self.subjects, subjects);
     }
 
     /// Adds a row at the end.
     pub(super) fn push(&mut self, subject: SubjectId, template: TemplateId) {
-        let slot = *self.slots.entry(subject).or_insert_with(|| {
+        let slot = self.slot(subject).unwrap_or_else(|| {
+            let slot = self.subjects.len();
             self.subjects.push(subject);
-            self.subjects.len() - 1
+            self.slots.insert(&self.subjects, slot);
+            slot
         });
         self.entries.push(Entry { template, slot });
     }
@@ -71,10 +79,12 @@ impl Roster {
     /// Fills the gap of a subject without rows with the last subject.
     fn remove_slot(&mut self, slot: usize) {
         let last = self.subjects.len() - 1;
-        self.slots.remove(&self.subjects[slot]);
+        for at in [slot, last] {
+            self.slots.remove(&self.subjects, self.subjects[at]);
+        }
         self.subjects.swap_remove(slot);
         if slot != last {
-            self.slots.insert(self.subjects[slot], slot);
+            self.slots.insert(&self.subjects, slot);
             self.entries.iter_mut().filter(|e| e.slot == last).for_each(|e| e.slot = slot);
         }
     }

@@ -1,13 +1,12 @@
 //! Templates of one model as int8 codes: finds the few that can matter and has those scored exactly.
 
-use std::collections::HashMap;
-
-use crate::score::{Score, VectorError, check_length};
-use crate::search::codes::{Code, Codes};
+use crate::score::{Direction, Score, VectorError, check_length};
+use crate::search::Candidate;
+use crate::search::codes::{Codes, Near};
 use crate::search::kernel::Kernel;
+use crate::search::ranking::Ranking;
 use crate::search::roster::{Entry, Roster};
-use crate::search::shortlist::Shortlist;
-use crate::search::{Candidate, Candidates};
+use crate::search::workspace::{Asked, Workspace};
 use crate::subject::SubjectId;
 use crate::template::TemplateId;
 
@@ -61,18 +60,42 @@ impl Sketch {
         all.filter(move |(_, e)| Some(e.slot) == slot).map(|(row, _)| row)
     }
 
-    /// Codes of a vector of any norm. Errors if it is no embedding of this length.
-    pub(crate) fn code(&self, vector: &[f32]) -> Result<Code, VectorError> {
-        if vector.len() != self.length {
-            return Err(VectorError::OtherLength { got: vector.len(), expected: self.length });
-        }
-        Code::new(vector)
+    /// The direction of `vector` (any norm). Errors if it is no embedding of this length.
+    pub(crate) fn check<'a>(&self, vector: &'a [f32]) -> Result<Direction<'a>, VectorError> {
+        self.check_length(vector)?;
+        Direction::of(vector)
     }
 
-    /// Adds a row at the end.
-    pub(crate) fn push(&mut self, subject: SubjectId, template: TemplateId, code: &Code) {
-        self.codes.push(code);
+    fn check_length(&self, vector: &[f32]) -> Result<(), VectorError> {
+        if vector.len() == self.length {
+            return Ok(());
+        }
+        Err(VectorError::OtherLength { got: vector.len(), expected: self.length })
+    }
+
+    /// Makes room for `rows` more, of `subjects` more.
+    pub(crate) fn reserve(&mut self, rows: usize, subjects: usize) {
+        self.codes.reserve(rows);
+        self.roster.reserve(rows, subjects);
+    }
+
+    /// To be called when as many rows are there as are expected for long: from then on the system may make searches
+    /// faster at its leisure.
+    pub(crate) fn settle(&mut self) {
+        self.codes.settle();
+    }
+
+    /// Adds a row at the end. Errors, changing nothing, if it is of another length.
+    pub(crate) fn insert(
+        &mut self,
+        subject: SubjectId,
+        template: TemplateId,
+        vector: Direction<'_>,
+    ) -> Result<(), VectorError> {
+        self.check_length(vector.values())?;
+        self.codes.push(vector);
         self.roster.push(subject, template);
+        Ok(())
     }
 
     /// Takes a template out and puts the last row in its place; says where that is. `None` if it is not here.
@@ -90,67 +113,72 @@ impl Sketch {
         gaps
     }
 
-    /// For each probe the `k` subjects most similar to it, `except` left out, as scoring every row would give them.
-    /// `score` is asked for the exact score of (position of a probe, row), and its errors end the search.
+    /// Gives `workspace` the probes to be searched for. Errors if one is no embedding of this length.
+    pub(crate) fn ask(&self, probes: &[&[f32]], workspace: &mut Workspace) -> Result<(), VectorError> {
+        workspace.begin(probes.len());
+        for (asked, probe) in workspace.parts().0.iter_mut().zip(probes) {
+            asked.code.set(self.check(probe)?);
+        }
+        Ok(())
+    }
+
+    /// Finds, for each probe of `workspace`, the `k` subjects most similar to it, `except` left out, as scoring every
+    /// row would give them. `score` is asked for the exact score of (position of a probe, row), and its errors end the
+    /// search.
     pub(crate) fn identify<E>(
         &self,
-        probes: &[Code],
         k: usize,
         except: Option<SubjectId>,
+        workspace: &mut Workspace,
         score: impl Fn(usize, usize) -> Result<Score, E>,
-    ) -> Result<Vec<Candidates>, E> {
+    ) -> Result<(), E> {
         let except = except.and_then(|subject| self.roster.slot(subject));
         let there = self.subjects() - usize::from(except.is_some());
         // Two at least, for the margin.
         let wanted = k.max(2).min(there);
         if wanted == 0 {
-            return Ok(vec![Candidates::default(); probes.len()]);
+            return Ok(());
         }
-        let mut lists: Vec<Shortlist<'_>> =
-            probes.iter().map(|_| Shortlist::new(&self.roster, wanted, except)).collect();
-        let mut dots = Vec::new(); // scratch
+        let (all, dots, ranking) = workspace.parts();
+        all.iter_mut().for_each(|asked| asked.list.begin(wanted, except));
         let step = (STRETCH / self.codes.row_size()).max(1);
         for start in (0..self.len()).step_by(step) {
             let rows = start..self.len().min(start + step);
-            for (probe, list) in probes.iter().zip(&mut lists) {
-                self.codes.scan(self.kernel, rows.clone(), probe, &mut dots, |near| list.offer(near));
+            for Asked { code, list, .. } in all.iter_mut() {
+                let floor = list.floor();
+                let offer = |near| list.offer(&self.roster, near);
+                self.codes.scan(self.kernel, rows.clone(), code, dots, floor, offer);
             }
         }
-        lists.into_iter().enumerate().map(|(at, l)| self.rank(l, wanted, k, |row| score(at, row))).collect()
+        for (at, Asked { list, found, .. }) in all.iter_mut().enumerate() {
+            self.rank(list.finish(&self.roster), wanted, ranking, |row| score(at, row))?;
+            ranking.finish(k, found);
+        }
+        Ok(())
     }
 
-    /// Scores the rows of a shortlist.
+    /// Scores those rows of a shortlist that matter.
     fn rank<E>(
         &self,
-        list: Shortlist<'_>,
+        list: &[Near],
         wanted: usize,
-        k: usize,
+        ranking: &mut Ranking,
         score: impl Fn(usize) -> Result<Score, E>,
-    ) -> Result<Candidates, E> {
-        let mut found: HashMap<usize, Candidate> = HashMap::with_capacity(wanted);
+    ) -> Result<(), E> {
+        ranking.begin();
         let mut floor = None;
-        for near in list.finish() {
+        for near in list {
             // The first `wanted` subjects most likely are the best; what they score rules most other rows out.
-            if floor.is_none() && found.len() == wanted {
-                floor = found.values().map(|c| c.score.value()).reduce(f32::min);
+            if floor.is_none() && ranking.subjects() == wanted {
+                floor = ranking.least();
             }
             if floor.is_some_and(|floor| near.most() < floor) {
                 continue;
             }
             let Entry { template, slot } = self.roster.entries()[near.row];
-            let this = Candidate { subject: self.roster.subjects()[slot], template, score: score(near.row)? };
-            let kept = found.entry(slot).or_insert(this);
-            if (this.score, kept.template) > (kept.score, this.template) {
-                *kept = this;
-            }
+            let subject = self.roster.subjects()[slot];
+            ranking.offer(slot, Candidate { subject, template, score: score(near.row)? });
         }
-        let mut list: Vec<Candidate> = found.into_values().collect();
-        list.sort_by(|a, b| b.score.cmp(&a.score).then(a.subject.cmp(&b.subject)));
-        let margin = match list.as_slice() {
-            [first, second, ..] => Some(first.score.value() - second.score.value()),
-            _ => None,
-        };
-        list.truncate(k);
-        Ok(Candidates { list, margin })
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::activate::{self, Activation, Finish, Target};
 use super::buffer::Buffer;
 use super::direct::{Packed, Walk, correlate};
 use super::frame::Plane;
-use super::gemm::Panels;
+use super::gemm::Number;
 use super::program::{Image, Map, Need, Step, Value};
 use super::simd::Level;
 use super::winograd::{Direction, Form, Grid, Tiles, Weights};
@@ -91,19 +91,32 @@ impl Convolution {
         );
         let residual = self.residual.map(|v| maps[v.0]);
         assert!(residual.is_none_or(|r| r.frame.plane == after), "a residual of another size");
+        #[cfg(target_arch = "aarch64")]
+        if matches!(level, Level::NeonHalf(_))
+            && [before.channels, after.channels, from.frame.pitch].iter().all(|n| n.is_multiple_of(u16::STEP))
+        {
+            return self.step_of::<u16>(level, from, to, residual);
+        }
+        self.step_of::<f32>(level, from, to, residual)
+    }
+
+    /// The kernel that multiplies such numbers.
+    fn step_of<T: Number>(self, level: Level, from: Map, to: Map, residual: Option<Map>) -> Box<dyn Step> {
+        let (before, after) = (from.frame.plane, to.frame.plane);
+        let [kh, kw] = self.kernel;
         let winograd = self.winograd(level, before, after);
         let out = Out { level, to, residual, activation: self.activation };
         match winograd {
             Some((form, pad)) => {
-                let grid = Grid::over(level, form, from.frame, pad, after.channels);
-                let weights = Weights::new(grid, Direction::Forward, &self.weights);
+                let grid = Grid::over(level, form, from.frame, pad, after.channels).of::<T>();
+                let weights = Weights::<T>::new(grid, Direction::Forward, &self.weights);
                 Box::new(ByTiles { from, grid, weights, out })
             }
             None => {
                 let (rows, columns): (Vec<_>, Vec<_>) = ((0..kh).collect(), (0..kw).collect());
                 let (ci, w) = (before.channels, &self.weights);
-                let packed = Packed::new(
-                    Panels::new(level, after.channels),
+                let packed = Packed::<T>::new(
+                    T::panels(level, after.channels),
                     after.channels,
                     &rows,
                     &columns,
@@ -111,8 +124,7 @@ impl Convolution {
                     from.frame.pitch,
                     &|term, column, y, x| w[((column * ci + term) * kh + y) * kw + x],
                 );
-                let origin = from.start() + from.frame.first_tap(self.pad);
-                Box::new(ByTaps { from, origin, stride: self.stride, packed, out })
+                Box::new(ByTaps { from, pad: self.pad, kernel_rows: kh, stride: self.stride, packed, out })
             }
         }
     }
@@ -146,28 +158,28 @@ impl Out {
 }
 
 #[derive(Debug)]
-struct ByTiles {
+struct ByTiles<T: Number> {
     from: Map,
     grid: Grid,
-    weights: Weights,
+    weights: Weights<T>,
     out: Out,
 }
 
-impl ByTiles {
+impl<T: Number> ByTiles<T> {
     /// Tiles of a block.
     fn block(&self) -> usize {
         self.grid.strips() * self.grid.across
     }
 }
 
-impl Step for ByTiles {
+impl<T: Number> Step for ByTiles<T> {
     fn weights(&self) -> usize {
         self.weights.bytes()
     }
 
     fn scratch(&self) -> usize {
         let products = self.out.to.frame.plane.channels.next_multiple_of(self.out.level.lanes());
-        let size = |pitch| Tiles::size(self.grid.form, self.block(), pitch);
+        let size = |pitch| Tiles::<T>::size(self.grid.form, self.block(), pitch);
         size(self.from.frame.pitch) + size(products)
     }
 
@@ -185,8 +197,8 @@ impl Step for ByTiles {
         let target = self.out.target(maps);
         for strips in grid.blocks(lines) {
             let count = strips.len() * grid.across;
-            let (tiles, rest) = scratch.split_at_mut(Tiles::size(grid.form, count, grid.frame.pitch));
-            let tiles = grid.input_tiles_in(tiles, count);
+            let (tiles, rest) = scratch.split_at_mut(Tiles::<T>::size(grid.form, count, grid.frame.pitch));
+            let tiles = grid.input_tiles_in::<T>(tiles, count);
             let products = grid.output_tiles_in(rest, count);
             // SAFETY: the maps hold both images and the residual (as laid out), which no other thread has; what is
             // read and written in turn are different images.
@@ -204,18 +216,22 @@ impl Step for ByTiles {
 }
 
 #[derive(Debug)]
-struct ByTaps {
+struct ByTaps<T: Number> {
     from: Map,
-    /// The first tap of the first window.
-    origin: usize,
+    pad: [usize; 2],
+    kernel_rows: usize,
     stride: [usize; 2],
-    packed: Packed,
+    packed: Packed<T>,
     out: Out,
 }
 
-impl Step for ByTaps {
+impl<T: Number> Step for ByTaps<T> {
     fn weights(&self) -> usize {
         self.packed.bytes()
+    }
+
+    fn scratch(&self) -> usize {
+        T::room(self.from.frame.numbers())
     }
 
     fn lines(&self) -> usize {
@@ -224,16 +240,21 @@ impl Step for ByTaps {
 
     fn products(&self) -> usize {
         let Plane { height, width, .. } = self.out.to.frame.plane;
-        height * width * self.packed.bytes() / size_of::<f32>()
+        height * width * self.packed.count()
     }
 
-    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, _: &mut Buffer) {
+    unsafe fn run(&self, maps: *mut f32, lines: Range<usize>, scratch: &mut Buffer) {
         let target = self.out.target(maps);
         let frame = &self.from.frame;
         let after = self.out.to.frame.plane;
         let a_row = self.stride[0] * frame.row();
+        let first = lines.start * a_row;
+        let rows = (lines.len() - 1) * self.stride[0] + self.kernel_rows + 1 - self.pad[0];
+        let read = first..frame.numbers().min(first + rows * frame.row());
+        // SAFETY: the maps hold the image's frame, which nobody writes, and the scratch memory has the room.
+        let framed = unsafe { T::framed(maps.add(self.from.start()), read, scratch) };
         let walk = Walk {
-            a: maps.wrapping_add(self.origin + lines.start * a_row),
+            a: framed.wrapping_add(frame.first_tap(self.pad) + first),
             a_tap: frame.row(),
             a_row,
             a_pixel: self.stride[1] * frame.pitch,

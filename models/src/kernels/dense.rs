@@ -31,12 +31,15 @@ const ROWS: usize = 4;
 #[derive(Debug)]
 enum Weights {
     F32(Buffer),
-    /// Where none of them loses anything by it.
+    /// Where none of them loses anything by it, and the CPU widens them in one instruction.
     Half(Vec<u16>),
 }
 
 impl Weights {
-    fn of(weights: Buffer) -> Self {
+    fn of(level: Level, weights: Buffer) -> Self {
+        if level == Level::Portable {
+            return Self::F32(weights);
+        }
         let half = |w: &f32| Some(f16::from_f32(*w)).filter(|h| h.to_f32().to_bits() == w.to_bits());
         match weights.iter().map(|w| half(w).map(f16::to_bits)).collect() {
             Some(half) => Self::Half(half),
@@ -75,7 +78,7 @@ impl Dense {
                 }
             }
         }
-        let weights = Weights::of(weights);
+        let weights = Weights::of(level, weights);
         Box::new(Connected { level, from, to, weights, terms, activation: self.activation })
     }
 }
@@ -121,8 +124,8 @@ impl Step for Connected {
         unsafe {
             let to = maps.add(self.to.inside());
             match &self.weights {
-                Weights::F32(all) => of_f32(self.level, x, &all[rows], sums, outputs, to, &finish),
-                Weights::Half(all) => of_half(self.level, x, &all[rows], sums, outputs, to, &finish),
+                Weights::F32(all) => multiply(self.level, x, &all[rows], sums, outputs, to, &finish),
+                Weights::Half(all) => multiply(self.level, x, &all[rows], sums, outputs, to, &finish),
             }
         }
     }
@@ -199,42 +202,9 @@ unsafe fn dense<S: Simd, W: Weight>(
     }
 }
 
-#[inline(always)]
-unsafe fn of_f32_body<S: Simd>(
-    x: &[f32],
-    weights: &[f32],
-    sums: &mut [f32],
-    outputs: Range<usize>,
-    to: *mut f32,
-    finish: &Finish,
-) {
-    // SAFETY: the caller's promise, handed on.
-    unsafe { dense::<S, f32>(x, weights, sums, outputs, to, finish) }
-}
-
-#[inline(always)]
-unsafe fn of_half_body<S: Simd>(
-    x: &[f32],
-    weights: &[u16],
-    sums: &mut [f32],
-    outputs: Range<usize>,
-    to: *mut f32,
-    finish: &Finish,
-) {
-    // SAFETY: the caller's promise, handed on.
-    unsafe { dense::<S, u16>(x, weights, sums, outputs, to, finish) }
-}
-
 by_level! {
     /// Products with rows of weights, finished.
-    fn of_f32 = of_f32_body(
-        x: &[f32], weights: &[f32], sums: &mut [f32], outputs: Range<usize>, to: *mut f32, finish: &Finish,
-    )
-}
-
-by_level! {
-    /// The same, of weights in half precision.
-    fn of_half = of_half_body(
-        x: &[f32], weights: &[u16], sums: &mut [f32], outputs: Range<usize>, to: *mut f32, finish: &Finish,
+    fn multiply<W: Weight> = dense(
+        x: &[f32], weights: &[W], sums: &mut [f32], outputs: Range<usize>, to: *mut f32, finish: &Finish,
     )
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
-use super::gemm::{Panels, Tile};
+use super::gemm::{Number, Panels, Tile};
 
 /// Terms summed before the sums go back to memory: a panel's weights for them stay in the first-level cache.
 const TERMS: usize = 160;
@@ -16,9 +16,9 @@ const BIG: usize = 1 << 18;
 
 /// Weights in the order the kernel reads them: `[panel][row tap][column tap][term][lane]`.
 #[derive(Debug)]
-pub struct Packed {
+pub struct Packed<T: Number = f32> {
     panels: Panels,
-    weights: Buffer,
+    weights: T::Kept,
     /// Row taps.
     rows: usize,
     /// Terms of one row tap: column taps times channels.
@@ -28,10 +28,15 @@ pub struct Packed {
 /// What a pack is read from: `(term, column, row tap, column tap)` to the number.
 pub type At<'a> = &'a (dyn Fn(usize, usize, usize, usize) -> f32 + Sync);
 
-impl Packed {
+impl<T: Number> Packed<T> {
     /// Bytes of the weights.
     pub fn bytes(&self) -> usize {
-        size_of_val::<[f32]>(&self.weights)
+        size_of_val::<[T]>(&self.weights)
+    }
+
+    /// Weights, those that fill up left in.
+    pub fn count(&self) -> usize {
+        self.weights.len()
     }
 
     /// Packs the taps `kys` x `kxs`; terms from `terms` up to `padded` are zero.
@@ -62,15 +67,15 @@ impl Packed {
                 }
             }
         });
-        Self { panels, weights, rows: kys.len(), span: kxs.len() * padded }
+        Self { panels, weights: T::keep(weights), rows: kys.len(), span: kxs.len() * padded }
     }
 }
 
-/// Where a correlation reads and writes, in f32 from the pointers.
+/// Where a correlation reads and writes, in numbers from the pointers.
 #[derive(Debug, Clone, Copy)]
-pub struct Walk {
+pub struct Walk<T = f32> {
     /// The first tap of the first output pixel.
-    pub a: *const f32,
+    pub a: *const T,
     /// From one row tap to the next.
     pub a_tap: usize,
     /// From one output row to the next.
@@ -100,11 +105,16 @@ pub struct Walk {
 ///
 /// # Safety
 /// Every offset that `walk` and `packed` name must lie inside the allocations, and `c` must be the caller's alone.
-pub unsafe fn correlate(packed: &Packed, walk: &Walk, mut after: impl FnMut(std::ops::Range<usize>)) {
+pub unsafe fn correlate<T: Number>(
+    packed: &Packed<T>,
+    walk: &Walk<T>,
+    mut after: impl FnMut(std::ops::Range<usize>),
+) {
     /// Most row taps that are summed at once.
     const TAPS: usize = 8;
-    let whole = packed.rows * packed.span <= TERMS && packed.rows <= TAPS;
-    let piece = packed.span.div_ceil(packed.span.div_ceil(TERMS));
+    let most = TERMS.min(T::MOST);
+    let whole = packed.rows * packed.span <= most && packed.rows <= TAPS;
+    let piece = packed.span.div_ceil(packed.span.div_ceil(most)).next_multiple_of(T::STEP);
     let group = if packed.weights.len() > BIG { 4 * PIXELS } else { PIXELS }.div_ceil(walk.columns.max(1));
     let mut start = 0;
     let rows = walk.rows * walk.images;

@@ -1,5 +1,10 @@
 //! The one matrix kernel under every pass: a tile of sums kept in registers.
 
+#[cfg(target_arch = "aarch64")]
+mod half;
+
+use std::ops::{Deref, Range};
+
 use super::buffer::Buffer;
 use super::fetch;
 use super::simd::{Level, Simd};
@@ -7,19 +12,85 @@ use super::simd::{Level, Simd};
 /// Numbers of a cache line.
 const LINE: usize = 16;
 
+/// What is multiplied: f32, or on CPUs that compute in it half precision, as u16. Sums are f32 in memory.
+pub trait Number: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// Weights that are kept.
+    type Kept: Deref<Target = [Self]> + Send + Sync + std::fmt::Debug;
+    /// Terms come in multiples of it.
+    const STEP: usize;
+    /// Most terms that one tile sums.
+    const MOST: usize;
+
+    /// Packed weights as these numbers.
+    fn keep(weights: Buffer) -> Self::Kept;
+
+    /// Panels for `columns` columns of output.
+    fn panels(level: Level, columns: usize) -> Panels;
+
+    /// Kernels for panels of `vectors` vectors, the most rows first.
+    fn family(level: Level, vectors: usize) -> Family<Self>;
+
+    /// Writes a vector to where the kernels read it as numbers that are broadcast.
+    ///
+    /// # Safety
+    /// As [`Simd::store`].
+    unsafe fn put<S: Simd>(p: *mut Self, v: S::V);
+
+    /// Numbers of scratch memory that [`Number::framed`] needs for an image.
+    fn room(numbers: usize) -> usize;
+
+    /// An image of f32 as numbers that are broadcast: where its first would lie; only the `read` ones are there.
+    ///
+    /// # Safety
+    /// These numbers of the image must be readable, and the scratch memory must have the room.
+    unsafe fn framed(image: *const f32, read: Range<usize>, scratch: &mut Buffer) -> *const Self;
+}
+
+impl Number for f32 {
+    type Kept = Buffer;
+    const STEP: usize = 1;
+    const MOST: usize = usize::MAX;
+
+    fn keep(weights: Buffer) -> Buffer {
+        weights
+    }
+
+    fn panels(level: Level, columns: usize) -> Panels {
+        Panels::new(level, columns)
+    }
+
+    fn family(level: Level, vectors: usize) -> Family {
+        family(level, vectors)
+    }
+
+    #[inline(always)]
+    unsafe fn put<S: Simd>(p: *mut f32, v: S::V) {
+        // SAFETY: the caller's promise, handed on.
+        unsafe { S::store(p, v) }
+    }
+
+    fn room(_: usize) -> usize {
+        0
+    }
+
+    unsafe fn framed(image: *const f32, _: Range<usize>, _: &mut Buffer) -> *const f32 {
+        image
+    }
+}
+
 /// Operands of a tile: `c[i][v] (+)= sum over segments and k of a[segment + i * a_row + k * a_k] * b[segment + k * b_k + v]`.
 ///
-/// Offsets and steps are in f32. `v` runs over whole vectors of `b`; of the last vector only `tail` lanes reach `c`.
+/// Offsets and steps are in numbers. `v` runs over whole vectors of `b`; of the last vector only `tail` lanes reach `c`.
 #[derive(Clone, Copy, Debug)]
-pub struct Tile<'a> {
+pub struct Tile<'a, T = f32> {
     /// Numbers that are broadcast.
-    pub a: *const f32,
+    pub a: *const T,
     /// Step of `a` from row to row.
     pub a_row: usize,
     /// Step of `a` from term to term.
     pub a_k: usize,
     /// Vectors.
-    pub b: *const f32,
+    pub b: *const T,
     /// Step of `b` from term to term.
     pub b_k: usize,
     /// Sums.
@@ -40,7 +111,7 @@ pub struct Tile<'a> {
 ///
 /// # Safety
 /// The CPU must have the level, and every offset that the operands name must lie inside their allocations.
-type Kernel = unsafe fn(&Tile<'_>);
+type Kernel<T> = unsafe fn(&Tile<'_, T>);
 
 /// Adds one term's products: lane `LANE` of each row's `x` with the vectors at `b`.
 ///
@@ -125,7 +196,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NV: usize>(t: &Tile<'_>) {
 }
 
 /// Kernels by rows, the most rows first, for one count of vectors.
-type Family = &'static [(usize, Kernel)];
+pub type Family<T = f32> = &'static [(usize, Kernel<T>)];
 
 macro_rules! family {
     ($simd:ty, $features:literal, $nv:literal: $($mr:literal)+) => {{
@@ -176,13 +247,13 @@ fn family(level: Level, vectors: usize) -> Family {
         #[cfg(target_arch = "x86_64")]
         (Level::Avx2(_), _) => family!(Avx2, "avx2,fma,f16c", 1: 12 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon(_), 4) => family!(Neon, "neon", 4: 6 4 3 2 1),
+        (Level::Neon(_) | Level::NeonHalf(_), 4) => family!(Neon, "neon", 4: 6 4 3 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon(_), 3) => family!(Neon, "neon", 3: 8 6 4 2 1),
+        (Level::Neon(_) | Level::NeonHalf(_), 3) => family!(Neon, "neon", 3: 8 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon(_), 2) => family!(Neon, "neon", 2: 12 6 4 2 1),
+        (Level::Neon(_) | Level::NeonHalf(_), 2) => family!(Neon, "neon", 2: 12 6 4 2 1),
         #[cfg(target_arch = "aarch64")]
-        (Level::Neon(_), _) => family!(Neon, "neon", 1: 12 6 4 2 1),
+        (Level::Neon(_) | Level::NeonHalf(_), _) => family!(Neon, "neon", 1: 12 6 4 2 1),
         (Level::Portable, 2) => family!(Portable, 2: 6 4 3 2 1),
         (Level::Portable, _) => family!(Portable, 1: 6 4 3 2 1),
     }
@@ -192,6 +263,9 @@ fn family(level: Level, vectors: usize) -> Family {
 #[derive(Clone, Copy, Debug)]
 pub struct Panels {
     level: Level,
+    /// Numbers of a vector, and vectors of the widest panel.
+    lanes: usize,
+    widest: usize,
     columns: usize,
 }
 
@@ -211,18 +285,18 @@ pub struct Panel {
 impl Panels {
     /// Panels for `columns` columns of output.
     pub fn new(level: Level, columns: usize) -> Self {
-        Self { level, columns }
+        Self { level, lanes: level.lanes(), widest: level.panel_vectors(), columns }
     }
 
     /// Columns with the last vector filled up.
     pub fn padded(&self) -> usize {
-        self.columns.next_multiple_of(self.level.lanes())
+        self.columns.next_multiple_of(self.lanes)
     }
 
     /// The panels from left to right. Panel `p` of packed weights with `k` terms starts at `p.column * k`.
     pub fn iter(self) -> impl Iterator<Item = Panel> {
-        let lanes = self.level.lanes();
-        let widest = self.level.panel_vectors() * lanes;
+        let lanes = self.lanes;
+        let widest = self.widest * lanes;
         (0..self.columns).step_by(widest).map(move |column| {
             let columns = widest.min(self.columns - column);
             let vectors = columns.div_ceil(lanes);
@@ -232,20 +306,20 @@ impl Panels {
 
     /// Width of a panel's row in packed weights.
     pub fn width(&self, panel: Panel) -> usize {
-        panel.vectors * self.level.lanes()
+        panel.vectors * self.lanes
     }
 
     /// The panel with every lane of its last vector stored.
     pub fn whole(&self, panel: Panel) -> Panel {
-        Panel { tail: self.level.lanes(), ..panel }
+        Panel { tail: self.lanes, ..panel }
     }
 
     /// Runs `t` for `rows` rows of one panel.
     ///
     /// # Safety
     /// Every offset named by `t` and `rows` must lie inside the operands; nobody else may touch the rows of `c`.
-    pub unsafe fn run(&self, panel: Panel, mut t: Tile<'_>, mut rows: usize) {
-        let family = family(self.level, panel.vectors);
+    pub unsafe fn run<T: Number>(&self, panel: Panel, mut t: Tile<'_, T>, mut rows: usize) {
+        let family = T::family(self.level, panel.vectors);
         t.tail = panel.tail;
         for &(height, kernel) in family {
             while rows >= height {

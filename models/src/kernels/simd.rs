@@ -22,6 +22,9 @@ pub enum Level {
     /// NEON, which every aarch64 has.
     #[cfg(target_arch = "aarch64")]
     Neon(Found),
+    /// NEON, and convolutions multiply in half precision (ARMv8.2's FP16). Never chosen unasked: the numbers are others.
+    #[cfg(target_arch = "aarch64")]
+    NeonHalf(Found),
 }
 
 impl Level {
@@ -31,7 +34,16 @@ impl Level {
         *LEVEL.get_or_init(|| Self::available().last().copied().unwrap_or(Level::Portable))
     }
 
-    /// Every level this CPU can run, the plainest first.
+    /// The level at which convolutions multiply in half precision; `None` where the CPU does not compute in it.
+    pub fn half() -> Option<Self> {
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("fp16") {
+            return Some(Level::NeonHalf(Found(())));
+        }
+        None
+    }
+
+    /// Every level this CPU can run in f32, the plainest first.
     pub fn available() -> Vec<Self> {
         let mut levels = vec![Level::Portable];
         #[cfg(target_arch = "aarch64")]
@@ -64,7 +76,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => 16,
             #[cfg(target_arch = "aarch64")]
-            Level::Neon(_) => 4,
+            Level::Neon(_) | Level::NeonHalf(_) => 4,
         }
     }
 
@@ -77,7 +89,7 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => 4,
             #[cfg(target_arch = "aarch64")]
-            Level::Neon(_) => 4,
+            Level::Neon(_) | Level::NeonHalf(_) => 4,
         }
     }
 }
@@ -99,6 +111,18 @@ pub unsafe trait Simd: Copy {
     unsafe fn load(p: *const f32) -> Self::V;
     /// Reads `LANES` numbers of half precision, which f32 holds exactly.
     unsafe fn load_half(p: *const u16) -> Self::V;
+    /// Writes `LANES` numbers as half precision, rounded to the nearest.
+    #[inline(always)]
+    unsafe fn store_half(p: *mut u16, v: Self::V) {
+        let mut all = [0.0; 16];
+        // SAFETY: the caller's promise, handed on; no vector has more lanes than `all`.
+        unsafe {
+            Self::store(all.as_mut_ptr(), v);
+            for (i, x) in all.iter().enumerate().take(Self::LANES) {
+                *p.add(i) = f16::from_f32(*x).to_bits();
+            }
+        }
+    }
     /// Reads the first `n <= LANES` values, the others are 0.
     unsafe fn load_n(p: *const f32, n: usize) -> Self::V;
     /// Writes `LANES` values.
@@ -531,6 +555,16 @@ mod arm {
             v
         }
         #[inline(always)]
+        unsafe fn store_half(p: *mut u16, v: float32x4_t) {
+            // (`vcvt_f16_f32` is not in stable Rust yet.)
+            let half;
+            unsafe {
+                asm!("fcvtn {0:v}.4h, {1:v}.4s", out(vreg) half, in(vreg) v,
+                    options(pure, nomem, nostack, preserves_flags));
+                vst1_u16(p, half);
+            }
+        }
+        #[inline(always)]
         unsafe fn load_n(p: *const f32, n: usize) -> float32x4_t {
             let mut v = [0.0; 4];
             for (i, x) in v.iter_mut().enumerate().take(n) {
@@ -620,41 +654,47 @@ mod arm {
     }
 }
 
-/// Defines a function that runs `$body::<S>` with the CPU feature of a [`Level`] switched on.
+/// Defines a function that runs `$body::<S>` with the CPU feature of a [`Level`] switched on; one for any number that
+/// weights or images are made of, `$body::<S, T>`, names it like a type parameter.
 #[macro_export]
 macro_rules! by_level {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident ($($arg:ident: $ty:ty),* $(,)?)) => {
+    (
+        $(#[$doc:meta])* $vis:vis fn $name:ident $(<$t:ident: $bound:path>)? = $body:ident
+        ($($arg:ident: $argument:ty),* $(,)?)
+    ) => {
         $(#[$doc])*
         ///
         /// # Safety
         /// As of the body, and the CPU must have the level.
         #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-        $vis unsafe fn $name(level: $crate::kernels::simd::Level, $($arg: $ty),*) {
+        $vis unsafe fn $name $(<$t: $bound>)? (level: $crate::kernels::simd::Level, $($arg: $argument),*) {
             use $crate::kernels::simd::Level;
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-            unsafe fn avx512($($arg: $ty),*) {
+            unsafe fn avx512 $(<$t: $bound>)? ($($arg: $argument),*) {
                 // SAFETY: the caller's promise, handed on.
-                unsafe { $body::<$crate::kernels::simd::Avx512>($($arg),*) }
+                unsafe { $body::<$crate::kernels::simd::Avx512 $(, $t)?>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
             #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
-            unsafe fn avx2($($arg: $ty),*) {
+            unsafe fn avx2 $(<$t: $bound>)? ($($arg: $argument),*) {
                 // SAFETY: the caller's promise, handed on.
-                unsafe { $body::<$crate::kernels::simd::Avx2>($($arg),*) }
+                unsafe { $body::<$crate::kernels::simd::Avx2 $(, $t)?>($($arg),*) }
             }
             // SAFETY: a level is only made where the CPU has it, the rest is the caller's promise.
             unsafe {
                 match level {
-                    Level::Portable => $body::<$crate::kernels::simd::Portable>($($arg),*),
+                    Level::Portable => $body::<$crate::kernels::simd::Portable $(, $t)?>($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2(_) => avx2($($arg),*),
+                    Level::Avx2(_) => avx2 $(::<$t>)? ($($arg),*),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx512(_) => avx512($($arg),*),
+                    Level::Avx512(_) => avx512 $(::<$t>)? ($($arg),*),
                     #[cfg(target_arch = "aarch64")]
-                    Level::Neon(_) => $body::<$crate::kernels::simd::Neon>($($arg),*),
+                    Level::Neon(_) | Level::NeonHalf(_) => {
+                        $body::<$crate::kernels::simd::Neon $(, $t)?>($($arg),*)
+                    }
                 }
             }
         }

@@ -192,6 +192,31 @@ proptest! {
     }
 
     #[test]
+    fn a_convolution_in_half_precision_is_near_its_formula(case in cases()) {
+        // Whole vectors of channels; others stay in f32.
+        let case = Case {
+            before: Plane { channels: case.before.channels.next_multiple_of(8), ..case.before },
+            outputs: case.outputs.next_multiple_of(8),
+            ..case
+        };
+        let (b, o) = (case.before, case.out());
+        let x = noise(case.images * b.height * b.width * b.channels, 1);
+        let (weights, bias, slope) = (noise(case.weights(), 2), noise(case.outputs, 3), noise(case.outputs, 4));
+        let mut want = case.convolve(&x, &weights);
+        activate(&mut want, o, &bias, &slope);
+        if let Some(level) = Level::half() {
+            let layer = Convolution {
+                from: Value(0), to: Value(1), weights: weights.clone(), kernel: case.kernel,
+                stride: case.stride, pad: case.pad, activation: Activation { bias: Some(bias.clone()), slope: Some(slope.clone()), most: None }, residual: None,
+            };
+            let layers = vec![Layer::Convolution(layer)];
+            let program = Program::new(level, &[b, o].map(Image::f32), Value(0), layers, &[Value(1)]);
+            let off = distance(&run(&program, case.images, &x)[0], &want);
+            prop_assert!(off < 0.05, "off by {off}");
+        }
+    }
+
+    #[test]
     fn a_depthwise_convolution_is_its_formula_at_every_level(case in cases()) {
         let case = Case { outputs: case.before.channels, ..case };
         let (b, o) = (case.before, case.out());

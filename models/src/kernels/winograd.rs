@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::activate::{Finish, Target};
 use super::buffer::Buffer;
 use super::frame::{Frame, Plane};
-use super::gemm::{Panels, Tile};
+use super::gemm::{Number, Panels, Tile};
 use super::simd::Level;
 
 /// Elements of a transformed tile of F(4x4, 3x3).
@@ -93,6 +93,11 @@ impl Grid {
         Self { level, form, frame, origin, out, panels: Panels::new(level, columns), down, across }
     }
 
+    /// The same for products of other numbers.
+    pub fn of<T: Number>(self) -> Self {
+        Self { panels: T::panels(self.level, self.out.channels), ..self }
+    }
+
     /// Rows and columns that a frame of `plane` must have, border included.
     pub fn room(form: Form, plane: Plane, pad: usize) -> [usize; 2] {
         [plane.height, plane.width].map(|n| (n + 2 * pad - 2).next_multiple_of(form.side()) + 3 - pad)
@@ -122,8 +127,8 @@ impl Grid {
 
 /// Transformed tiles, `[element][tile][channel]`, elements a cache line apart so that they do not share a cache set.
 #[derive(Clone, Copy, Debug)]
-pub struct Tiles {
-    at: *mut f32,
+pub struct Tiles<T = f32> {
+    at: *mut T,
     /// Tiles of an element.
     pub count: usize,
     /// Numbers a tile.
@@ -131,20 +136,14 @@ pub struct Tiles {
 }
 
 // SAFETY: a plain address; what is done with it is guarded where it is done (threads take tiles or elements apart).
-unsafe impl Send for Tiles {}
+unsafe impl<T> Send for Tiles<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Tiles {}
+unsafe impl<T> Sync for Tiles<T> {}
 
-impl Tiles {
+impl<T: Number> Tiles<T> {
     /// Numbers that `count` tiles of `pitch` take.
     pub fn size(form: Form, count: usize, pitch: usize) -> usize {
         form.elements() * (count * pitch + 16)
-    }
-
-    /// Room for `count` tiles of `pitch` numbers in `buffer`.
-    fn in_buffer(form: Form, buffer: &mut Buffer, count: usize, pitch: usize) -> Self {
-        buffer.resize(Self::size(form, count, pitch));
-        Self::in_slice(form, buffer, count, pitch)
     }
 
     /// `count` tiles of `pitch` numbers at the beginning of `numbers`.
@@ -152,8 +151,9 @@ impl Tiles {
     /// # Panics
     /// When they are too few.
     fn in_slice(form: Form, numbers: &mut [f32], count: usize, pitch: usize) -> Self {
-        assert!(numbers.len() >= Self::size(form, count, pitch), "too little memory for the tiles");
-        Self { at: numbers.as_mut_ptr(), count, pitch }
+        let bytes = size_of::<T>() * Self::size(form, count, pitch);
+        assert!(size_of_val(numbers) >= bytes, "too little memory for the tiles");
+        Self { at: numbers.as_mut_ptr().cast(), count, pitch }
     }
 
     /// Step from element to element.
@@ -162,7 +162,7 @@ impl Tiles {
     }
 
     /// Where an element starts.
-    pub fn element(&self, element: usize) -> *mut f32 {
+    pub fn element(&self, element: usize) -> *mut T {
         self.at.wrapping_add(element * self.step())
     }
 }
@@ -170,11 +170,12 @@ impl Tiles {
 impl Grid {
     /// Room for transformed inputs.
     pub fn input_tiles(&self, buffer: &mut Buffer, count: usize) -> Tiles {
-        Tiles::in_buffer(self.form, buffer, count, self.frame.pitch)
+        buffer.resize(Tiles::<f32>::size(self.form, count, self.frame.pitch));
+        self.input_tiles_in(buffer, count)
     }
 
     /// Transformed inputs in memory that is there.
-    pub fn input_tiles_in(&self, numbers: &mut [f32], count: usize) -> Tiles {
+    pub fn input_tiles_in<T: Number>(&self, numbers: &mut [f32], count: usize) -> Tiles<T> {
         Tiles::in_slice(self.form, numbers, count, self.frame.pitch)
     }
 
@@ -185,14 +186,21 @@ impl Grid {
 
     /// Room for products or transformed gradients.
     pub fn output_tiles(&self, buffer: &mut Buffer, count: usize) -> Tiles {
-        Tiles::in_buffer(self.form, buffer, count, self.panels.padded())
+        buffer.resize(Tiles::<f32>::size(self.form, count, self.panels.padded()));
+        self.output_tiles_in(buffer, count)
     }
 
     /// B' d B of the tiles of `strips`, put at tile `first` and on.
     ///
     /// # Safety
     /// No other thread may touch these tiles.
-    pub unsafe fn transform_input(&self, framed: &[f32], strips: Range<usize>, tiles: Tiles, first: usize) {
+    pub unsafe fn transform_input<T: Number>(
+        &self,
+        framed: &[f32],
+        strips: Range<usize>,
+        tiles: Tiles<T>,
+        first: usize,
+    ) {
         assert_eq!(framed.len(), self.frame.numbers(), "image of another size");
         assert!(
             tiles.pitch == self.frame.pitch && first + strips.len() * self.across <= tiles.count,
@@ -284,9 +292,9 @@ impl Grid {
 
 /// Transformed weights: `[element][panel][term][lane]`.
 #[derive(Debug)]
-pub struct Weights {
+pub struct Weights<T: Number = f32> {
     grid: Grid,
-    weights: Buffer,
+    weights: T::Kept,
 }
 
 /// Which way the weights are read.
@@ -298,10 +306,10 @@ pub enum Direction {
     Backward,
 }
 
-impl Weights {
+impl<T: Number> Weights<T> {
     /// Bytes of the transformed weights.
     pub fn bytes(&self) -> usize {
-        size_of_val::<[f32]>(&self.weights)
+        size_of_val::<[T]>(&self.weights)
     }
 
     /// Transforms `[outputs, inputs, 3, 3]` for a grid in the given direction.
@@ -316,7 +324,7 @@ impl Weights {
         let turned = direction == Direction::Backward;
         let step = element_step(grid.panels.padded() * terms);
         let mut out = Buffer::new(grid.form.elements() * step);
-        let to = Tiles { at: out.as_mut_ptr(), count: 0, pitch: 0 };
+        let to = Tiles::<f32> { at: out.as_mut_ptr(), count: 0, pitch: 0 };
         let list: Vec<_> = grid.panels.iter().collect();
         list.into_par_iter().for_each(|panel| {
             // The wrapper is what crosses threads.
@@ -344,14 +352,14 @@ impl Weights {
                 }
             }
         });
-        Self { grid, weights: out }
+        Self { grid, weights: T::keep(out) }
     }
 
     /// One element's product of `count` tiles.
     ///
     /// # Safety
     /// Only this thread may touch the element of `products`, and nobody may write that of `tiles`.
-    pub unsafe fn multiply(&self, element: usize, tiles: Tiles, products: Tiles, count: usize) {
+    pub unsafe fn multiply(&self, element: usize, tiles: Tiles<T>, products: Tiles, count: usize) {
         /// Terms whose weights stay in the first-level cache beside the tiles.
         const TERMS: usize = 128;
         let grid = &self.grid;
@@ -362,7 +370,7 @@ impl Weights {
             "tiles of another size"
         );
         let weights = &self.weights[element * element_step(grid.panels.padded() * terms)..];
-        let piece = terms.div_ceil(terms.div_ceil(TERMS));
+        let piece = terms.div_ceil(terms.div_ceil(TERMS.min(T::MOST))).next_multiple_of(T::STEP);
         for panel in grid.panels.iter() {
             let width = grid.panels.width(panel);
             for from in (0..terms).step_by(piece) {

@@ -30,7 +30,8 @@ pub(super) fn vnni(rows: &[Block], probe: &[Block], out: &mut Vec<i32>) {
     // A row's codes become unsigned by adding 128 (turning the top bit), which adds 128 * (sum of the probe's codes)
     // to each product. No sum leaves i32: 4096 * 255 * 127 < 2^27.
     let top = _mm512_set1_epi8(i8::MIN);
-    let extra: i32 = probe.as_flattened().iter().map(|p| 128 * i32::from(*p)).sum();
+    let sum = probe.as_flattened().iter().fold(0i32, |sum, p| sum.wrapping_add(i32::from(*p)));
+    let extra = 128 * sum;
     let (groups, rest) = groups(rows, probe.len());
     for group in groups {
         let mut sums = [_mm512_setzero_si512(); GROUP];

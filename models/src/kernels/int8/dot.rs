@@ -73,7 +73,7 @@ impl Unit {
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if matches!(level, Level::Neon(_)) {
+        if matches!(level, Level::Neon(_) | Level::NeonHalf(_)) {
             if !weights.contains(&i8::MIN) {
                 units.push(Self::Neon);
             }

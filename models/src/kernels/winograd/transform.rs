@@ -6,6 +6,7 @@
 use crate::by_level;
 use crate::kernels::activate::{Finishing, Target};
 use crate::kernels::frame::Plane;
+use crate::kernels::gemm::Number;
 use crate::kernels::simd::Simd;
 use crate::kernels::winograd::Form;
 
@@ -127,12 +128,12 @@ impl Formula for F2 {
 }
 
 #[inline(always)]
-unsafe fn input_of<S: Simd, F: Formula>(
+unsafe fn input_of<S: Simd, F: Formula, T: Number>(
     from: *const f32,
     row: usize,
     pitch: usize,
     across: usize,
-    to: *mut f32,
+    to: *mut T,
     step: usize,
 ) {
     // SAFETY: the caller vouches for IN rows of OUT across + 2 pixels behind `from` and IN x IN x across tiles behind
@@ -159,7 +160,7 @@ unsafe fn input_of<S: Simd, F: Formula>(
                     }
                     let v = F::bt::<S>(d);
                     for i in 0..F::IN {
-                        S::store(to.add((i * F::IN + j) * step + c), v[i]);
+                        T::put::<S>(to.add((i * F::IN + j) * step + c), v[i]);
                     }
                 }
                 c += S::LANES;
@@ -169,28 +170,28 @@ unsafe fn input_of<S: Simd, F: Formula>(
 }
 
 #[inline(always)]
-unsafe fn input_body<S: Simd>(
+unsafe fn input_body<S: Simd, T: Number>(
     form: Form,
     from: *const f32,
     row: usize,
     pitch: usize,
     across: usize,
-    to: *mut f32,
+    to: *mut T,
     step: usize,
 ) {
     // SAFETY: the caller's promise, handed on.
     unsafe {
         match form {
-            Form::F4 => input_of::<S, F4>(from, row, pitch, across, to, step),
-            Form::F2 => input_of::<S, F2>(from, row, pitch, across, to, step),
+            Form::F4 => input_of::<S, F4, T>(from, row, pitch, across, to, step),
+            Form::F2 => input_of::<S, F2, T>(from, row, pitch, across, to, step),
         }
     }
 }
 
 by_level! {
     /// B' d B of a row of tiles; `step`: from element to element.
-    pub fn input = input_body(
-        form: Form, from: *const f32, row: usize, pitch: usize, across: usize, to: *mut f32, step: usize,
+    pub fn input<T: Number> = input_body(
+        form: Form, from: *const f32, row: usize, pitch: usize, across: usize, to: *mut T, step: usize,
     )
 }
 
