@@ -1,6 +1,6 @@
 //! Limen as a contender of `tests/peers/bench.py`: loads what it is told to and runs it, a command a line.
 //!
-//!     network NAME FILE INPUT                an ONNX file on the picture INPUT, 3x112x96
+//!     network NAME FILE INPUT THREADS        an ONNX file on the picture INPUT, 3x112x96, by so many threads
 //!     index NAME LENGTH ROWS PROBES          the two of ROWS that are nearest to each of PROBES
 //!     detect NAME MODELS FRAMES              the faces of each of FRAMES
 //!     door NAME MODELS EMBEDDER FRAMES ROWS  from each of FRAMES to the two of ROWS nearest to each of its faces
@@ -42,7 +42,9 @@ fn main() -> Result<()> {
         let mut answer = Vec::new();
         let mut load = |name: &str, contender| drop(contenders.insert(name.to_owned(), contender));
         match words[..] {
-            ["network", name, file, input] => load(name, network(Path::new(file), Path::new(input))?),
+            ["network", name, file, input, threads] => {
+                load(name, network(Path::new(file), Path::new(input), threads.parse()?)?)
+            }
             ["index", name, length, rows, probes] => {
                 load(name, search(length.parse()?, Path::new(rows), Path::new(probes))?)
             }
@@ -69,9 +71,9 @@ fn main() -> Result<()> {
 }
 
 /// The network's output.
-fn network(file: &Path, input: &Path) -> Result<Contender> {
+fn network(file: &Path, input: &Path, threads: usize) -> Result<Contender> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    let session = Session::from_bytes("network", &bytes, &["embedding"], file)?;
+    let session = Session::from_bytes("network", &bytes, &["embedding"], file)?.with_threads(threads);
     let input = rows(input, FACE.iter().product())?.next().context("INPUT is empty")??;
     Ok(Box::new(move |_| Ok(session.run(FACE, &input)?.swap_remove(0).data)))
 }

@@ -67,6 +67,9 @@ class Bench:
         self.cores = sorted(os.sched_getaffinity(0))
         self.tie(1)
         self.limen = Limen(args.pace)
+        self.tie(2)
+        self.limen_by_two = Limen(args.pace, 2)
+        self.tie(1)
         cv2.setNumThreads(1)
         onnxruntime.set_default_logger_severity(3)  # errors
         logging.disable(logging.WARNING)
@@ -109,7 +112,7 @@ class Bench:
         x = self.faces[:1]
         x.tofile(self.folder / "face.f32")
         peaks = self.peaks()
-        remark = "one picture of 112x96, one thread (where a peer has two: Limen still one)"
+        remark = "one picture of 112x96, one thread, and two"
         self.table.head("networks", remark, "cosine to f32 in onnxruntime")
         shares = []
         for layers in (*(SPHEREFACES[:2] if self.args.quick else SPHEREFACES), None):
@@ -124,18 +127,22 @@ class Bench:
             reference = by_onnxruntime(peer_f32)(x)
             macs = multiplications(peer_f32)
             for form, file in (("f32", ours_f32), ("int8", ours_int8)):
-                ours = self.limen.load("network", f"{name} {form}", file, self.folder / "face.f32")
-                ours.form = form
+                ours, by_two = (
+                    limen.load("network", f"{name} {form}", file, self.folder / "face.f32", limen.threads)
+                    for limen in (self.limen, self.limen_by_two)
+                )
+                ours.form = by_two.form = form
                 ours.same = f"{cosine(ours.run(0, 1), reference):.5f}"
                 if not float(ours.same) >= SAME[form]:
                     self.table.missing(ours.name, "all", f"Limen computes something else, cosine {ours.same}")
                     continue
                 shares.append((ours.name, macs, self.network(ours, files, x, reference, 1), peaks[form]))
                 if len(self.cores) > 1:
-                    self.network(ours, files, x, reference, 2)
+                    self.network(by_two, files, x, reference, 2)
                 else:
                     self.table.missing(ours.name, "two threads", "one core is all there is")
-                self.limen.say("drop", ours.name)
+                for limen in (self.limen, self.limen_by_two):
+                    limen.say("drop", ours.name)
         self.distance(shares, peaks)
 
     def shipped(self):

@@ -1,5 +1,6 @@
 """How bench.py takes time: contenders in turns, and the table of their ratios."""
 
+import os
 import subprocess
 import time
 
@@ -16,8 +17,10 @@ class NotRun(Exception):
 class Limen:
     """The process that runs Limen, a contender a name."""
 
-    def __init__(self, program):
-        self.child = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, threads=1):
+        self.threads = threads
+        pipe, env = subprocess.PIPE, os.environ | {"RAYON_NUM_THREADS": str(threads)}
+        self.child = subprocess.Popen([program], stdin=pipe, stdout=pipe, text=True, env=env)
         # The kernel's number for the CPU clock of another process (clock_getcpuclockid).
         self.clock = ~self.child.pid << 3 | 2
 
