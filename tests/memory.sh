@@ -28,7 +28,7 @@ run() { # NAME COMMAND...: what it says is shown only when it fails
 kernels() { cargo test --release --workspace --lib --locked -- kernels::; }
 with_guard() { LIMEN_GUARD=$1 kernels; }
 with_valgrind() {
-    memcheck='valgrind -q --error-exitcode=9'
+    memcheck="valgrind -q --error-exitcode=9 --suppressions=$PWD/tests/valgrind.supp"
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$memcheck CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$memcheck kernels
 }
 has_nightly() { cargo +nightly -V >/dev/null 2>&1; }
