@@ -60,7 +60,8 @@ BOARDS = {
 MODELLED = 0.995  # of the instructions; what is left is taken to run at the same pace
 UNITS = re.compile(r"^\s*(fmla|sdot|smull2?|smlal2?)\s+\S+\.(4s|8h)")
 # Products an instruction, by its arrangement.
-MAC = {"fmla": {"4s": 4, "8h": 8}, "sdot": {"4s": 16}} | dict.fromkeys(("smull", "smull2", "smlal", "smlal2"), {"8h": 8, "4s": 4})
+LANES = {"4s": 4, "8h": 8}
+MAC = {"sdot": {"4s": 16}} | dict.fromkeys(("fmla", "smull", "smull2", "smlal", "smlal2"), LANES)
 
 
 def tool(name, cure):
