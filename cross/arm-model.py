@@ -47,6 +47,7 @@ WORKLOADS = {
     "embedder half": ("rerun", "half:models/weights/limen-half10.onnx", [DOT]),
     "embedder int8": ("rerun", "models/weights/limen-half10-int8.onnx", [PLAIN, DOT]),
     "detector, 640x480": ("rerun", "detector", [PLAIN]),
+    "detector by halves": ("rerun", "halves", [PLAIN]),
     "scan of 10,000": ("rescan", "10000", [PLAIN, DOT]),
 }
 # Board -> model, GHz.

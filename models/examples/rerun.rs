@@ -3,13 +3,14 @@
 //!     rerun FILE RUNS        an embedder's ONNX file on a drawn picture of 3x112x96
 //!     rerun half:FILE RUNS   the same, multiplied in half precision
 //!     rerun detector RUNS    the shipped detector on a 640x480 frame of models/people/door.mjpeg with one face
+//!     rerun halves RUNS      the same, its pyramid made of halves of the frame
 //!
 //! Run from the root of the repository. It prints what tells a right run from a wrong one.
 
 use std::error::Error;
 use std::path::Path;
 
-use limen_models::detect::mtcnn::Settings;
+use limen_models::detect::mtcnn::{Pyramid, Settings};
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
@@ -24,11 +25,15 @@ const FRAME: usize = 24;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [what, runs] = &words[..] else { return Err("usage: rerun FILE|half:FILE|detector RUNS".into()) };
+    let [what, runs] = &words[..] else {
+        return Err("usage: rerun FILE|half:FILE|detector|halves RUNS".into());
+    };
     let runs: usize = runs.parse()?;
-    if what == "detector" {
+    if let "detector" | "halves" = what.as_str() {
         let manifest = Manifest::load(Path::new("models/weights"))?;
-        let pipeline = Pipeline::load(&manifest, None, Settings::door(), Limits::none())?;
+        let pyramid = if what == "halves" { Pyramid::Halves } else { Pyramid::Frame };
+        let settings = Settings { pyramid, ..Settings::door() };
+        let pipeline = Pipeline::load(&manifest, None, settings, Limits::none())?;
         let frame = frame(Path::new("models/people/door.mjpeg"))?;
         for _ in 0..runs {
             println!("{} faces", pipeline.detect(frame.view())?.len());

@@ -4,6 +4,10 @@
 //! of CPU, chosen at run time. `unsafe` is allowed here alone in this crate: SIMD, and raw pointers into images that
 //! threads share by rows.
 #![allow(unsafe_code, reason = "SIMD kernels; each block says why it is sound")]
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(unused, reason = "the levels of the two have no use here")
+)]
 
 pub mod activate;
 pub mod buffer;

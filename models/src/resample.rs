@@ -12,6 +12,8 @@ use crate::kernels::rows::add;
 use crate::kernels::simd::Level;
 use crate::manifest::{Colour, Input};
 
+pub mod halves;
+
 /// A rectangle of the frame in whole px from its top left corner; it may reach outside, where the frame is black.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {

@@ -51,6 +51,7 @@ enum Plan {
     Tract(Arc<TypedRunnableModel>),
 }
 
+#[derive(Default)]
 struct Plans {
     /// By channels, height and width.
     by_shape: HashMap<[usize; 3], (u64, Arc<Plan>)>,
@@ -130,9 +131,8 @@ impl Session {
                 })
                 .collect::<Result<_, _>>()?,
         };
-        let plans = Mutex::new(Plans { by_shape: HashMap::new(), clock: 0 });
         let (id, level) = (id.to_owned(), Level::detect());
-        Ok(Self { id, parsed, outputs: order, plans, threads: 1, level })
+        Ok(Self { id, parsed, outputs: order, plans: Mutex::default(), threads: 1, level })
     }
 
     /// Shares each run among `threads` threads of rayon's pool that it is called in, where the whole network is run by
@@ -146,8 +146,7 @@ impl Session {
     pub fn in_half(self) -> Option<Self> {
         let quantised = self.parsed.nodes.iter().any(|n| n.op.name().contains("Quantize"));
         let level = Level::half().filter(|_| !quantised)?;
-        let plans = Mutex::new(Plans { by_shape: HashMap::new(), clock: 0 });
-        Some(Self { level, plans, ..self })
+        Some(Self { level, plans: Mutex::default(), ..self })
     }
 
     /// The network's own idea of its input, where the file fixes it, must be the manifest's.

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use limen_models::detect::mtcnn::Settings;
+use limen_models::detect::mtcnn::{Pyramid, Settings};
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
@@ -43,9 +43,9 @@ fn asked(pipeline: &Pipeline, frames: &[RgbImage], workspace: &mut Workspace) ->
 fn a_frame_asks_for_no_memory_in_the_steady_state() {
     let manifest = manifest();
     let frames = frames();
-    for embedder in [None, Some("limen-half10-int8")] {
-        let limits = Limits::default();
-        let pipeline = Pipeline::load(&manifest, embedder, Settings::door(), limits).unwrap();
+    for (embedder, pyramid) in [(None, Pyramid::Frame), (Some("limen-half10-int8"), Pyramid::Halves)] {
+        let (settings, limits) = (Settings { pyramid, ..Settings::door() }, Limits::default());
+        let pipeline = Pipeline::load(&manifest, embedder, settings, limits).unwrap();
         let mut workspace = Workspace::default();
         assert!(asked(&pipeline, &frames, &mut workspace) > 0, "the first frames prepare everything");
         assert_eq!(asked(&pipeline, &frames, &mut workspace), 0, "{embedder:?}");

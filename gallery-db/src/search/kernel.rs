@@ -1,4 +1,8 @@
 //! Integer products of one coded probe with many coded rows, with the widest vector unit that this processor has.
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(unused, reason = "the ways of the two have no use here")
+)]
 
 #[cfg(target_arch = "aarch64")]
 mod arm;

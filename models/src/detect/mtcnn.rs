@@ -4,6 +4,8 @@
 //! `preprocess/code/face_detect_demo.m`; reference section 2.1. Box numbers are the Matlab ones, as every port keeps
 //! them: pixel 1 is the first column.
 
+use serde::{Deserialize, Serialize};
+
 use crate::detect::mtcnn::boxes::{Candidate, placed, shifted, square};
 use crate::detect::mtcnn::nms::Overlap;
 use crate::detect::mtcnn::stage::{Look, Stage, View};
@@ -12,6 +14,7 @@ use crate::geometry::{BBox, Detection, Point};
 use crate::image::RgbView;
 use crate::manifest::{Manifest, ModelEntry};
 use crate::resample::Resampler;
+use crate::resample::halves::Halves;
 use crate::session::Output;
 
 pub use boxes::region;
@@ -53,6 +56,17 @@ pub enum LandmarkPasses {
     Mirrored,
 }
 
+/// What the levels of the pyramid are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pyramid {
+    /// Each of the frame itself, as published.
+    Frame,
+    /// Each of the smallest half of the frame, or half of a half, that has two pixels for one of its own: fewer pixels
+    /// to read, and windows that differ a little. Crops are of the frame all the same.
+    Halves,
+}
+
 /// How the cascade is run.
 ///
 /// The face probabilities from which windows pass are no setting: they belong to the networks
@@ -63,6 +77,8 @@ pub struct Settings {
     pub min_face: MinFace,
     /// Ratio of one pyramid level to the one before, below 1.
     pub factor: f32,
+    /// What its levels are made of.
+    pub pyramid: Pyramid,
     /// Landmark passes.
     pub landmarks: LandmarkPasses,
 }
@@ -70,7 +86,12 @@ pub struct Settings {
 impl Settings {
     /// As SphereFace prepares training and test data (`face_detect_demo.m` L31-33).
     pub fn training_data() -> Self {
-        Self { min_face: MinFace::Px(20.0), factor: 0.85, landmarks: LandmarkPasses::Mirrored }
+        Self {
+            min_face: MinFace::Px(20.0),
+            factor: 0.85,
+            pyramid: Pyramid::Frame,
+            landmarks: LandmarkPasses::Mirrored,
+        }
     }
 
     /// For a door: a face worth recognising fills an eighth of the frame's shorter side (60 px of 480), and the
@@ -90,6 +111,7 @@ impl Settings {
 #[derive(Debug, Default)]
 pub struct Scratch {
     resampler: Resampler,
+    halves: Halves,
     /// Of each network.
     outputs: [Vec<Output>; 3],
     /// Of one level of the pyramid.

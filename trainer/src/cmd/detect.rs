@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use limen_models::align::Aligner;
-use limen_models::detect::mtcnn::{LandmarkPasses, Mtcnn, Settings};
+use limen_models::detect::mtcnn::{LandmarkPasses, Mtcnn, Pyramid, Settings};
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
@@ -25,6 +25,9 @@ pub struct Detect {
     /// Landmark passes: the official code averages a second, mirrored one
     #[arg(long, value_enum, default_value = "mirrored")]
     landmarks: Passes,
+    /// Make the pyramid of halves of the frame, as models.pyramid does at the door
+    #[arg(long)]
+    halves: bool,
     /// Write each photograph as decoded (NNNNN-frame.png) and each aligned face (NNNNN-faceK.png) there
     #[arg(long, value_name = "DIR")]
     crops: Option<PathBuf>,
@@ -53,7 +56,8 @@ pub fn run(args: &Detect) -> Result<()> {
         Passes::Single => LandmarkPasses::Single,
         Passes::Mirrored => LandmarkPasses::Mirrored,
     };
-    let settings = Settings { landmarks, ..args.detector.settings() };
+    let pyramid = if args.halves { Pyramid::Halves } else { Pyramid::Frame };
+    let settings = Settings { landmarks, pyramid, ..args.detector.settings() };
     if let Some(folder) = &args.crops {
         std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     }

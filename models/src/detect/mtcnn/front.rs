@@ -3,7 +3,7 @@
 use crate::detect::mtcnn::boxes::{Candidate, region, shifted, square};
 use crate::detect::mtcnn::nms::{self, Overlap};
 use crate::detect::mtcnn::stage::{Stage, View};
-use crate::detect::mtcnn::{CELL, Scratch, Settings};
+use crate::detect::mtcnn::{CELL, Pyramid, Scratch, Settings};
 use crate::error::ModelError;
 use crate::geometry::{BBox, Detection};
 use crate::image::RgbView;
@@ -26,7 +26,7 @@ pub struct Front {
     pub(super) refine: Option<Stage>,
 }
 
-/// One level of a pyramid: a part of the frame made smaller.
+/// One level of a pyramid: a part of the frame, or all of its half, made smaller.
 #[derive(Debug, Clone, Copy)]
 struct Level {
     region: Region,
@@ -63,11 +63,19 @@ impl Front {
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         scratch.candidates.clear();
-        for scale in scales(frame.width(), frame.height(), settings) {
+        let scales = || scales(frame.width(), frame.height(), settings);
+        // They leave the scratch while it is lent to the levels.
+        let mut halves = std::mem::take(&mut scratch.halves);
+        if let (Pyramid::Halves, Some(least)) = (settings.pyramid, scales().last()) {
+            halves.set(frame, least);
+        }
+        for scale in scales() {
             let w = (frame.width() as f32 * scale).ceil() as usize;
             let h = (frame.height() as f32 * scale).ceil() as usize;
-            self.propose_level(frame, Level { region: Region::whole(frame), size: (w, h), scale }, scratch)?;
+            let of = if settings.pyramid == Pyramid::Halves { halves.of(frame, scale) } else { frame };
+            self.propose_level(of, Level { region: Region::whole(of), size: (w, h), scale }, scratch)?;
         }
+        scratch.halves = halves;
         squares(&mut scratch.candidates);
         Ok(())
     }
@@ -91,7 +99,7 @@ impl Front {
         Ok(())
     }
 
-    /// Adds what P-Net lets through of one level of a pyramid to the candidates of `scratch`.
+    /// Adds what P-Net lets through of one level of a pyramid of `frame`, or of its half, to the candidates of `scratch`.
     fn propose_level(&self, frame: RgbView<'_>, at: Level, scratch: &mut Scratch) -> Result<(), ModelError> {
         let Scratch { resampler, outputs, level, candidates, .. } = scratch;
         let stage = &self.propose;
