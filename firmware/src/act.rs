@@ -20,6 +20,8 @@ pub struct Actor {
     relay: Box<dyn Relay>,
     pulse: Pulse,
     panel: Option<Box<dyn Panel>>,
+    /// Whether the panel failed the last time.
+    dark: bool,
     journal: Gallery,
     model: ModelId,
     threshold: f32,
@@ -38,7 +40,17 @@ impl Actor {
         verdict_ms: u64,
     ) -> Result<Self> {
         pulse.rest().apply(relay.as_mut(), Millis::ZERO)?;
-        Ok(Self { relay, pulse, panel, journal, model, threshold, verdict_ms, verdict_until: None })
+        Ok(Self {
+            relay,
+            pulse,
+            panel,
+            dark: false,
+            journal,
+            model,
+            threshold,
+            verdict_ms,
+            verdict_until: None,
+        })
     }
 
     /// When [`Actor::tick`] must be called at the latest.
@@ -57,7 +69,7 @@ impl Actor {
                 self.step(now, Input::Grant)?;
             }
         }
-        self.screen(seen, now, wall)?;
+        self.screen(seen, now, wall);
         Ok(written)
     }
 
@@ -74,7 +86,7 @@ impl Actor {
     pub fn out_of_order(&mut self, now: Millis, wall: Timestamp, note: &str) -> Result<Event> {
         self.step(now, Input::Shut)?;
         let event = self.write(NewEvent::new(wall, EventKind::CameraLost))?;
-        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now)?;
+        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now);
         Ok(event)
     }
 
@@ -135,7 +147,7 @@ impl Actor {
         Some(event)
     }
 
-    fn screen(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<()> {
+    fn screen(&mut self, seen: &Seen, now: Millis, wall: Timestamp) {
         let verdict = seen.sightings.iter().filter(|s| s.is_news).find_map(|s| match &s.decision {
             Decision::Grant { .. } => {
                 let name = s.best.as_ref().map_or("", |b| b.name.as_str());
@@ -147,20 +159,22 @@ impl Actor {
         });
         if let Some(verdict) = verdict {
             self.verdict_until = Some(now.plus(self.verdict_ms));
-            return self.show(&verdict, now);
+            self.show(&verdict, now);
+            return;
         }
         if self.verdict_until.is_some_and(|until| now < until) {
-            return Ok(());
+            return;
         }
         self.verdict_until = None;
         if self.panel.is_none() {
-            return Ok(());
+            return;
         }
         if seen.sightings.is_empty() {
             let local = jiff::ZonedDateTime::new(wall, jiff::tz::TimeZone::system());
             let idle =
                 Idle::new(local.strftime("%H:%M").to_string(), local.strftime("%A, %-d %B").to_string());
-            return self.show(&Screen::Idle(idle), now);
+            self.show(&Screen::Idle(idle), now);
+            return;
         }
         let threshold = self.threshold;
         let faces = seen.sightings.iter().map(|s| mark(s, threshold)).collect();
@@ -173,14 +187,19 @@ impl Actor {
                 _ => None,
             })
             .unwrap_or_default();
-        self.show(&Screen::Live(Live { frame: &seen.frame.image, faces, hint }), now)
+        self.show(&Screen::Live(Live { frame: &seen.frame.image, faces, hint }), now);
     }
 
-    fn show(&mut self, screen: &Screen<'_>, now: Millis) -> Result<()> {
-        match &mut self.panel {
-            Some(panel) => Ok(show(panel.as_mut(), screen, now)?),
-            None => Ok(()),
+    /// Without a display the door works all the same: a fault is told once, until it is over.
+    fn show(&mut self, screen: &Screen<'_>, now: Millis) {
+        let Some(panel) = &mut self.panel else { return };
+        let shown = show(panel.as_mut(), screen, now);
+        if let Err(e) = &shown
+            && !self.dark
+        {
+            eprintln!("limen: warning: nothing is shown: {e}; the door goes on");
         }
+        self.dark = shown.is_err();
     }
 }
 
@@ -235,6 +254,7 @@ mod tests {
             image: RgbImage::filled(8, 8, [0; 3]).unwrap(),
             seq: 1,
             at: Millis(at),
+            opening: 0,
             source: "test".into(),
         };
         let sighting = Sighting {
@@ -277,6 +297,41 @@ mod tests {
         let e = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).err().unwrap();
         assert!(e.to_string().contains("the door stays shut"), "{e}");
         assert!(log.edges().is_empty());
+    }
+
+    /// A display whose cable is cut.
+    struct Cut(crate::display::canvas::Canvas);
+
+    impl Panel for Cut {
+        fn canvas(&mut self) -> &mut crate::display::canvas::Canvas {
+            &mut self.0
+        }
+
+        fn present(
+            &mut self,
+            _: Millis,
+            _: crate::display::ScreenKind,
+        ) -> Result<(), crate::display::PanelError> {
+            let source = std::io::Error::other("cut");
+            Err(crate::display::PanelError::Device { path: "/dev/test".into(), source })
+        }
+
+        fn describe(&self) -> String {
+            "cut".into()
+        }
+    }
+
+    #[test]
+    fn a_door_without_a_display_opens_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+        actor.panel = Some(Box::new(Cut(crate::display::canvas::Canvas::new(240, 240).unwrap())));
+        assert_eq!(actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
+        assert_eq!(log.edges().len(), 1);
+        assert!(actor.dark);
+        actor.out_of_order(Millis(300), Timestamp::now(), "lost").unwrap();
+        assert_eq!(log.edges().len(), 2);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::time::Millis;
 pub mod clip;
 pub mod mjpeg;
 pub mod replay;
+pub mod turn;
 #[cfg(feature = "v4l2")]
 pub mod v4l2;
 pub mod y4m;
@@ -26,8 +27,10 @@ pub struct Frame {
     pub image: RgbImage,
     /// Counts from 0 without gaps, over repeats of a clip too.
     pub seq: u64,
-    /// When it was taken, since the camera opened. Replay counts it from the frame rate.
+    /// When it was taken, since the camera first opened. Replay counts it from the frame rate.
     pub at: Millis,
+    /// How often the camera had been opened before, in this run.
+    pub opening: u32,
     /// Where it came from, for reports: the file name of a photograph or clip, the path of a device.
     pub source: Arc<str>,
 }
@@ -260,6 +263,8 @@ pub struct CameraSettings {
     pub repeat: Repeat,
     /// Replay: how fast.
     pub pace: Pace,
+    /// How its frames are made upright.
+    pub turn: turn::Turn,
 }
 
 impl Default for CameraSettings {
@@ -272,19 +277,24 @@ impl Default for CameraSettings {
             hold_frames: 1,
             repeat: Repeat::Once,
             pace: Pace::Fast,
+            turn: turn::Turn::default(),
         }
     }
 }
 
 /// Opens the camera that `source` names.
 pub fn open(source: &CameraSource, settings: &CameraSettings) -> Result<Box<dyn Camera>, CameraError> {
-    match source {
-        CameraSource::Replay(path) => Ok(Box::new(replay::ReplayCamera::open(path, settings)?)),
+    let camera: Box<dyn Camera> = match source {
+        CameraSource::Replay(path) => Box::new(replay::ReplayCamera::open(path, settings)?),
         #[cfg(feature = "v4l2")]
-        CameraSource::V4l2(path) => Ok(Box::new(v4l2::V4l2Camera::open(path, settings)?)),
+        CameraSource::V4l2(path) => Box::new(v4l2::V4l2Camera::open(path, settings)?),
         #[cfg(not(feature = "v4l2"))]
-        CameraSource::V4l2(_) => Err(CameraError::NotBuilt { camera: source.to_string(), feature: "v4l2" }),
-    }
+        CameraSource::V4l2(_) => {
+            return Err(CameraError::NotBuilt { camera: source.to_string(), feature: "v4l2" });
+        }
+    };
+    let turn = settings.turn;
+    Ok(if turn == turn::Turn::default() { camera } else { Box::new(turn::Turned { camera, turn }) })
 }
 
 #[cfg(test)]
@@ -328,7 +338,7 @@ mod tests {
     #[test]
     fn debug_shows_no_file_name() {
         let image = RgbImage::filled(2, 2, [0; 3]).unwrap();
-        let f = Frame { image, seq: 1, at: Millis(5), source: "Jane_Doe.jpg".into() };
+        let f = Frame { image, seq: 1, at: Millis(5), opening: 0, source: "Jane_Doe.jpg".into() };
         assert!(!format!("{f:?}").contains("Jane"));
     }
 }

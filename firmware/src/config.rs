@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use limen_models::detect::mtcnn::{self, LandmarkPasses, MinFace};
+use limen_models::detect::mtcnn::{self, LandmarkPasses, MinFace, Pyramid};
 use limen_models::quality::Limits;
 
+use crate::camera::turn::{Rotation, Turn};
 use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
 use crate::decide::Companions;
 use crate::display::{PanelSettings, PanelSource};
@@ -67,6 +68,8 @@ pub struct Config {
     pub door: Door,
     /// The screen.
     pub display: Display,
+    /// When the program, or the machine, is started anew.
+    pub watchdog: Watchdog,
 }
 
 /// Section `[camera]`.
@@ -87,6 +90,10 @@ pub struct Camera {
     pub repeat: bool,
     /// Replay: every frame is looked at and time is the clip's own.
     pub every_frame: bool,
+    /// By how much its pictures are turned, clockwise, degrees.
+    pub rotate_deg: Rotation,
+    /// Whether its pictures are mirrored, after that.
+    pub mirror: bool,
 }
 
 impl Default for Camera {
@@ -99,6 +106,8 @@ impl Default for Camera {
             hold_frames: 1,
             repeat: false,
             every_frame: false,
+            rotate_deg: Rotation::None,
+            mirror: false,
         }
     }
 }
@@ -113,6 +122,8 @@ pub struct Models {
     pub embedder: String,
     /// Smallest face looked for, as a share of the frame's shorter side.
     pub min_face: f32,
+    /// What the small pictures are made of in which faces are searched.
+    pub pyramid: Pyramid,
     /// At least so often, in ms, the whole picture is searched for faces; in between, only around those in sight.
     pub full_search_ms: u64,
     /// Threads that share the networks' work on a frame; 0: one for each core but one.
@@ -127,6 +138,7 @@ impl Default for Models {
             folder: "/usr/share/limen/models".into(),
             embedder: String::new(),
             min_face: 0.125,
+            pyramid: Pyramid::Frame,
             full_search_ms: 250,
             threads: 0,
             half: false,
@@ -162,6 +174,8 @@ pub struct Decision {
     pub min_frames: u32,
     /// Least likeness of two frames of one track, as a cosine.
     pub same_face: f32,
+    /// Whoever is out of sight for so long is somebody new, ms.
+    pub lost_after_ms: u64,
     /// The same subject is not let in again for so long, ms.
     pub cool_down_ms: u64,
     /// What a second large face means.
@@ -176,6 +190,7 @@ impl Default for Decision {
             min_margin: 0.05,
             min_frames: 3,
             same_face: 0.35,
+            lost_after_ms: 1000,
             cool_down_ms: 5000,
             companions: Companions::Allowed,
         }
@@ -217,7 +232,7 @@ impl Default for Door {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Display {
-    /// `none`, `png:FOLDER` or `png-latest:FILE`.
+    /// `none`, `drm:DEVICE`, `fb:DEVICE`, `png:FOLDER` or `png-latest:FILE`.
     pub panel: String,
     /// Width, px.
     pub width_px: u32,
@@ -230,6 +245,22 @@ pub struct Display {
 impl Default for Display {
     fn default() -> Self {
         Self { panel: "none".into(), width_px: 800, height_px: 480, verdict_ms: 2000 }
+    }
+}
+
+/// Section `[watchdog]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Watchdog {
+    /// The machine's watchdog; empty: none.
+    pub device: PathBuf,
+    /// A thread that does nothing for so long hangs, ms.
+    pub silent_ms: u64,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self { device: PathBuf::new(), silent_ms: 10_000 }
     }
 }
 
@@ -307,6 +338,7 @@ impl Config {
             .or_else(|| range("decision.min_margin", d.min_margin.into(), 0.0, 1.0))
             .or_else(|| range("decision.min_frames", d.min_frames.into(), 1.0, 50.0))
             .or_else(|| range("decision.same_face", d.same_face.into(), 0.0, 1.0))
+            .or_else(|| range("decision.lost_after_ms", d.lost_after_ms as f64, 100.0, 60_000.0))
             .or_else(|| range("decision.cool_down_ms", d.cool_down_ms as f64, 0.0, 3_600_000.0))
             .or_else(|| range("quality.min_eye_distance_px", q.min_eye_distance_px.into(), 8.0, 500.0))
             .or_else(|| range("quality.max_yaw_deg", q.max_yaw_deg.into(), 1.0, 90.0))
@@ -321,6 +353,7 @@ impl Config {
             .or_else(|| range("display.width_px", self.display.width_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.height_px", self.display.height_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.verdict_ms", self.display.verdict_ms as f64, 100.0, 60_000.0))
+            .or_else(|| range("watchdog.silent_ms", self.watchdog.silent_ms as f64, 5000.0, 600_000.0))
             .or_else(|| {
                 let e = self.display.panel.parse::<PanelSource>().err()?;
                 Some(("display.panel", e.to_string()))
@@ -346,6 +379,7 @@ impl Config {
             hold_frames: self.camera.hold_frames,
             repeat: if self.camera.repeat { Repeat::Forever } else { Repeat::Once },
             pace: if self.camera.every_frame { Pace::Fast } else { Pace::RealTime },
+            turn: Turn { rotation: self.camera.rotate_deg, mirror: self.camera.mirror },
         }
     }
 
@@ -353,6 +387,7 @@ impl Config {
     pub fn detector(&self) -> mtcnn::Settings {
         mtcnn::Settings {
             min_face: MinFace::OfFrame(self.models.min_face),
+            pyramid: self.models.pyramid,
             landmarks: LandmarkPasses::Mirrored,
             ..mtcnn::Settings::door()
         }

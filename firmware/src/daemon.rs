@@ -1,8 +1,11 @@
-//! `limen run`, all wiring: camera thread -> slot of one -> recognition thread -> act thread. Whatever dies ends all.
+//! `limen run`, all wiring: camera thread -> slot of one -> recognition thread -> act thread. Whatever dies ends all, and
+//! what hangs ends the program.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -15,14 +18,21 @@ use crate::camera::{self, CameraSource, Cure, Frame};
 use crate::config::Config;
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
-use crate::slot::{Overtake, Slot};
+use crate::slot::{Overtake, Slot, Taken};
+use crate::supervise::{self, Heart, Hearts, Watchdogs};
 use crate::time::Millis;
 use crate::{display, track};
 
 /// Longest sleep of any thread, so that a stop is noticed.
 const NAP: Duration = Duration::from_millis(100);
+/// How often signals are looked for.
+const LISTEN: Duration = Duration::from_millis(25);
+/// Longest wait for a frame in one go.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two tries to open a lost camera.
 const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// The exit code of a program one of whose threads hung.
+const HUNG: i32 = 6;
 /// Verdicts on their way to the act thread; the recogniser waits when it is full.
 const MESSAGES: usize = 4;
 
@@ -42,6 +52,26 @@ enum Clock {
     Clip,
 }
 
+/// What a running daemon is told from outside.
+#[derive(Debug, Default)]
+pub struct Orders {
+    /// End.
+    pub stop: Arc<AtomicBool>,
+    /// Read the configuration again.
+    pub reload: Arc<AtomicBool>,
+    /// Where it lies; `None` where it lies in no file.
+    pub config: Option<PathBuf>,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What it came to.
+    pub summary: Summary,
+    /// The configuration to go on with, where one was read again.
+    pub next: Option<Config>,
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -53,8 +83,8 @@ pub struct Summary {
     pub denied: u64,
 }
 
-/// Watches the door until `stop` is set or the clip ends. `report` hears every event as it is written.
-pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) + Send)) -> Result<Summary> {
+/// Watches the door until it is told otherwise or the clip ends. `report` hears every event as it is written.
+pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + Send)) -> Result<Ended> {
     let source: CameraSource = config.camera.source.parse()?;
     let relay_source: relay::RelaySource = config.door.relay.parse()?;
     let clip_time = source.is_fake() && config.camera.every_frame;
@@ -65,49 +95,58 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
     let panel = display::panel::open(&config.display.panel.parse()?, config.panel_settings())?;
     let journal = Gallery::open(&config.gallery.file)?;
     let mut actor = Actor::new(relay, pulse, panel, journal, door, config.display.verdict_ms)?;
+    let mut watchdogs = Watchdogs::open(&config.watchdog.device)?;
     report(&actor.note(EventKind::Started, Timestamp::now())?);
+    watchdogs.ready("watching the door");
 
     let watch = Watch::new(
         recogniser,
         track::Settings {
             min_iou: 0.3,
             min_likeness: config.decision.same_face,
-            lost_after_ms: 1000,
+            lost_after_ms: config.decision.lost_after_ms,
             samples: 5,
         },
         config.models.full_search_ms,
     );
-    let slot = Slot::default();
+    let stop = &AtomicBool::new(false);
+    let slot = &Slot::default();
+    let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
     let lost = send.clone();
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
     let overtake = if clip_time { Overtake::Wait } else { Overtake::NewestWins };
+    let (hands, heard) = (&mut actor, &mut *report);
+    let mut next = None;
 
     let summary: Result<Summary> = std::thread::scope(|scope| {
-        let camera = scope.spawn(|| {
-            let ending = Ending { stop, slot: &slot };
-            let result = film(config, &source, &slot, overtake, stop, &lost);
+        let together = Ending { stop, slot };
+        let camera = start(scope, hearts.camera.name, move || {
+            let ending = Ending { stop, slot };
+            let result = film(config, &source, slot, overtake, stop, &lost, &hearts.camera);
             drop(lost);
             ending.natural(result)
-        });
-        let recognition = scope.spawn(|| {
-            let ending = Ending { stop, slot: &slot };
-            let result = recognise(watch, &slot, send);
-            ending.natural(result)
-        });
-        let act = scope.spawn(|| {
-            let ending = Ending { stop, slot: &slot };
-            let result = act(&mut actor, &receive, clock, stop, report);
+        })?;
+        let recognition = start(scope, hearts.recognition.name, move || {
+            let ending = Ending { stop, slot };
+            ending.natural(recognise(watch, slot, send, &hearts.recognition))
+        })?;
+        let act = start(scope, hearts.act.name, move || {
+            let ending = Ending { stop, slot };
+            let result = act(hands, &receive, clock, stop, heard, &hearts.act);
             // Whoever waits to say something is told that nobody listens.
             drop(receive);
             ending.natural(result)
-        });
+        })?;
+        // A clip's frame may take as long as it takes.
+        let hanging = || if clip_time { None } else { hearts.hanging(Instant::now()) };
+        next = watch_over(orders, stop, hanging, &mut watchdogs, || act.is_finished());
         let results = [camera.join(), recognition.join()];
         let acted = act.join().map_err(|_| anyhow!("the act thread died"))?;
         for (name, result) in ["camera", "recognition"].into_iter().zip(results) {
             result.map_err(|_| anyhow!("the {name} thread died"))??;
         }
-        acted
+        together.natural(acted)
     });
     let ending = if summary.is_ok() { EventKind::Stopped } else { EventKind::Fault };
     match actor.note(ending, Timestamp::now()) {
@@ -116,7 +155,96 @@ pub fn run(config: &Config, stop: &AtomicBool, report: &mut (dyn FnMut(&Event) +
         Err(e) if summary.is_ok() => return Err(e),
         Err(_) => {}
     }
-    summary
+    let summary = summary?;
+    // After a fault nobody calls the machine's watchdog off: it starts the machine anew if nothing else does.
+    watchdogs.dismiss(next.is_none());
+    Ok(Ended { summary, next })
+}
+
+/// Starts a thread of that name.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new().name(name.into()).spawn_scoped(scope, work).with_context(|| format!("no {name} thread"))
+}
+
+/// Feeds the watchdogs while all hearts beat, and passes on what is told from outside, until `ended`. What it gives is the
+/// configuration that the daemon was told to go on with.
+fn watch_over(
+    orders: &Orders,
+    stop: &AtomicBool,
+    hanging: impl Fn() -> Option<(&'static str, u64)>,
+    watchdogs: &mut Watchdogs,
+    ended: impl Fn() -> bool,
+) -> Option<Config> {
+    let (mut next, mut fed) = (None, None::<Instant>);
+    while !ended() {
+        if orders.reload.swap(false, Ordering::SeqCst) && next.is_none() {
+            next = read_again(orders);
+        }
+        if next.is_some() || orders.stop.load(Ordering::SeqCst) {
+            stop.store(true, Ordering::SeqCst);
+        }
+        if let Some((name, silent)) = hanging() {
+            eprintln!(
+                "limen: error: the {name} thread has done nothing for {silent} ms; the program ends, and lets go of the door"
+            );
+            // Threads that hang cannot be joined. The kernel gives the relay's line back.
+            std::process::exit(HUNG);
+        }
+        if fed.is_none_or(|at| at.elapsed() >= supervise::EVERY) {
+            fed = Some(Instant::now());
+            if let Err(e) = watchdogs.feed() {
+                eprintln!("limen: warning: the watchdog cannot be fed: {e}");
+            }
+        }
+        std::thread::sleep(LISTEN);
+    }
+    next
+}
+
+/// The configuration as its file has it now, if the door can be watched with it.
+fn read_again(orders: &Orders) -> Option<Config> {
+    let path = orders.config.as_deref()?;
+    let tried = Config::load(path).map_err(anyhow::Error::from).and_then(|config| {
+        Recogniser::open(&config, None, GalleryFile::MayBeNew)?;
+        Ok(config)
+    });
+    match tried {
+        Ok(config) => {
+            eprintln!("limen: {}: read again", path.display());
+            Some(config)
+        }
+        Err(e) => {
+            eprintln!("limen: warning: {e:#}; the door goes on as it was");
+            None
+        }
+    }
+}
+
+/// The openings of one camera: their frames count on in time, so that nobody who was let in before a cable was pulled is
+/// taken for somebody of later, and bear the opening's number.
+#[derive(Default)]
+struct Openings {
+    /// Of the first, and how many there were.
+    first: Option<Instant>,
+    count: u32,
+    /// When the present one was, since the first.
+    at: Millis,
+}
+
+impl Openings {
+    /// The camera was opened at `now`.
+    fn opened(&mut self, now: Instant) {
+        self.count += u32::from(self.first.is_some());
+        self.at = now.duration_since(*self.first.get_or_insert(now)).into();
+    }
+
+    fn place(&self, frame: Frame) -> Frame {
+        Frame { at: self.at.plus(frame.at.0), opening: self.count, ..frame }
+    }
 }
 
 /// Ends the other threads when this one ends, be it by an error or a panic.
@@ -151,10 +279,13 @@ fn film(
     overtake: Overtake,
     stop: &AtomicBool,
     lost: &SyncSender<Message>,
+    heart: &Heart,
 ) -> Result<()> {
     let settings = config.camera_settings();
     let mut told = false;
+    let mut openings = Openings::default();
     while !stop.load(Ordering::SeqCst) {
+        heart.beat();
         let mut camera = match camera::open(source, &settings) {
             Ok(camera) => camera,
             Err(e) if e.cure() == Cure::Reopen => {
@@ -167,14 +298,16 @@ fn film(
             }
             Err(e) => return Err(e.into()),
         };
+        openings.opened(Instant::now());
         eprintln!("limen: camera: {}", camera.describe());
         if std::mem::take(&mut told) {
             let _ = lost.send(Message::CameraBack);
         }
         while !stop.load(Ordering::SeqCst) {
+            heart.beat();
             match camera.next_frame() {
                 Ok(Some(frame)) => {
-                    if !slot.put(frame, overtake) {
+                    if !slot.put(openings.place(frame), overtake) {
                         return Ok(());
                     }
                 }
@@ -204,14 +337,20 @@ fn nap(length: Duration, stop: &AtomicBool) {
 }
 
 /// Recognition thread.
-fn recognise(mut watch: Watch, slot: &Slot<Frame>, send: SyncSender<Message>) -> Result<()> {
-    while let Some(frame) = slot.take() {
-        let seen = watch.look(Arc::new(frame), Timestamp::now())?;
-        if send.send(Message::Seen(seen)).is_err() {
-            return Ok(());
+fn recognise(mut watch: Watch, slot: &Slot<Frame>, send: SyncSender<Message>, heart: &Heart) -> Result<()> {
+    loop {
+        heart.beat();
+        match slot.take(PATIENCE) {
+            Taken::Item(frame) => {
+                let seen = watch.look(Arc::new(frame), Timestamp::now())?;
+                if send.send(Message::Seen(seen)).is_err() {
+                    return Ok(());
+                }
+            }
+            Taken::Nothing => {}
+            Taken::Closed => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Act thread: the only one that touches relay, panel and journal.
@@ -221,11 +360,13 @@ fn act(
     clock: Clock,
     stop: &AtomicBool,
     report: &mut (dyn FnMut(&Event) + Send),
+    heart: &Heart,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut now = Millis::ZERO;
     let real = |start: Instant| Millis::from(start.elapsed());
     loop {
+        heart.beat();
         if stop.load(Ordering::SeqCst) {
             break;
         }
@@ -263,4 +404,28 @@ fn act(
     let clip_ended = matches!(clock, Clock::Clip) && !stop.load(Ordering::SeqCst);
     actor.finish(now, clip_ended).context("the door could not be shut")?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limen_models::image::RgbImage;
+
+    #[test]
+    fn a_camera_that_is_back_goes_on_in_time() {
+        let frame = |at| Frame {
+            image: RgbImage::filled(1, 1, [0; 3]).unwrap(),
+            seq: 0,
+            at: Millis(at),
+            opening: 0,
+            source: "test".into(),
+        };
+        let (mut openings, begun) = (Openings::default(), Instant::now());
+        openings.opened(begun);
+        let before = openings.place(frame(900));
+        assert_eq!((before.at, before.opening), (Millis(900), 0));
+        openings.opened(begun + Duration::from_millis(2500));
+        let after = openings.place(frame(40));
+        assert_eq!((after.at, after.opening), (Millis(2540), 1));
+    }
 }

@@ -11,5 +11,6 @@ pub mod display;
 pub mod recognise;
 pub mod relay;
 pub mod slot;
+pub mod supervise;
 pub mod time;
 pub mod track;

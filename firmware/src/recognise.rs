@@ -163,6 +163,8 @@ pub struct Watch {
     /// When the whole picture was last searched, and how long one may go without.
     searched: Option<Millis>,
     full_search_ms: u64,
+    /// The camera's opening that is followed.
+    opening: u32,
     tracker: Tracker,
     told: HashMap<TrackId, Decision>,
     granted: HashMap<String, Millis>,
@@ -187,6 +189,7 @@ impl Watch {
             workspace: Workspace::default(),
             searched: None,
             full_search_ms,
+            opening: 0,
             tracker: Tracker::new(tracks),
             told: HashMap::new(),
             granted: HashMap::new(),
@@ -197,6 +200,12 @@ impl Watch {
     pub fn look(&mut self, frame: Arc<Frame>, now: Timestamp) -> Result<Seen> {
         // Somebody may have been enrolled or removed by another program.
         self.recogniser.gallery.refresh()?;
+        if frame.opening != self.opening {
+            // Nobody saw who came and went meanwhile.
+            self.opening = frame.opening;
+            self.tracker.forget();
+            self.searched = None;
+        }
         let mut workspace = std::mem::take(&mut self.workspace);
         let (pipeline, view) = (&self.recogniser.pipeline, frame.image.view());
         let (faces, times) = if self.searched.is_some_and(|at| frame.at.since(at) < self.full_search_ms) {

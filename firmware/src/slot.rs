@@ -1,6 +1,7 @@
 //! A place for one frame between camera and recognition: no queue grows, the newest frame wins.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What happens to a frame that nobody has taken yet when the next one comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub enum Overtake {
 struct State<T> {
     item: Option<T>,
     closed: bool,
+}
+
+/// What a taker gets.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken<T> {
+    /// What lay there.
+    Item(T),
+    /// Nothing came in time.
+    Nothing,
+    /// The slot is closed and empty: nothing will come.
+    Closed,
 }
 
 /// The slot.
@@ -50,18 +62,18 @@ impl<T> Slot<T> {
         true
     }
 
-    /// Waits for an item; `None` when the slot is closed and empty.
-    pub fn take(&self) -> Option<T> {
-        let mut state = self.lock();
-        loop {
-            if let Some(item) = state.item.take() {
+    /// Waits for an item, `patience` at most.
+    pub fn take(&self, patience: Duration) -> Taken<T> {
+        let empty = |state: &mut State<T>| state.item.is_none() && !state.closed;
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, empty);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match state.item.take() {
+            Some(item) => {
                 self.changed.notify_all();
-                return Some(item);
+                Taken::Item(item)
             }
-            if state.closed {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            None if state.closed => Taken::Closed,
+            None => Taken::Nothing,
         }
     }
 
@@ -76,13 +88,21 @@ impl<T> Slot<T> {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn the_newest_wins_and_the_last_is_still_delivered() {
         let slot = Slot::default();
         assert!(slot.put(1, Overtake::NewestWins) && slot.put(2, Overtake::NewestWins));
         slot.close();
         assert!(!slot.put(3, Overtake::NewestWins));
-        assert_eq!((slot.take(), slot.take()), (Some(2), None));
+        assert_eq!((slot.take(LONG), slot.take(LONG)), (Taken::Item(2), Taken::Closed));
+    }
+
+    #[test]
+    fn a_taker_is_back_when_nothing_comes() {
+        let slot = Slot::<i32>::default();
+        assert_eq!(slot.take(Duration::from_millis(1)), Taken::Nothing);
     }
 
     #[test]
@@ -95,7 +115,11 @@ mod tests {
                 });
                 slot.close();
             });
-            std::iter::from_fn(|| slot.take()).collect()
+            let next = || match slot.take(LONG) {
+                Taken::Item(item) => Some(item),
+                Taken::Nothing | Taken::Closed => None,
+            };
+            std::iter::from_fn(next).collect()
         });
         assert_eq!(got, (0..200).collect::<Vec<_>>());
     }

@@ -1,10 +1,10 @@
-//! Time inside the appliance: monotonic milliseconds since the camera opened, never the wall clock.
+//! Time inside the appliance: monotonic milliseconds since the camera first opened, never the wall clock.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Monotonic milliseconds since the camera opened. A replayed clip counts them from its frame rate, so a test of an
+/// Monotonic milliseconds since the camera first opened. A replayed clip counts them from its frame rate, so a test of an
 /// hour at the door needs no hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -146,6 +146,11 @@ impl Tracker {
             .map(|(i, _)| i)
     }
 
+    /// Ends every track: whoever comes now is looked at anew.
+    pub fn forget(&mut self) {
+        self.tracks.clear();
+    }
+
     /// The track called `id`.
     pub fn get(&self, id: TrackId) -> Option<&Track> {
         self.tracks.iter().find(|t| t.id == id)
@@ -183,6 +188,16 @@ mod tests {
 
     fn tracker() -> Tracker {
         Tracker::new(Settings { min_iou: 0.3, min_likeness: 0.5, lost_after_ms: 500, samples: 2 })
+    }
+
+    #[test]
+    fn whoever_comes_after_all_was_forgotten_is_somebody_new() {
+        let mut tracker = tracker();
+        let first = tracker.update(Millis(0), &[face(0.0, Some([1.0, 0.0]))]);
+        tracker.forget();
+        let again = tracker.update(Millis(40), &[face(0.0, Some([1.0, 0.0]))]);
+        assert_ne!(first, again);
+        assert_eq!(tracker.get(again[0]).unwrap().frames, 1);
     }
 
     #[test]

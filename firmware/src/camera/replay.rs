@@ -138,7 +138,7 @@ impl Camera for ReplayCamera {
         if self.pace == Pace::RealTime {
             std::thread::sleep(Duration::from_millis(at.0).saturating_sub(self.opened.elapsed()));
         }
-        let frame = Frame { image, seq: self.seq, at, source };
+        let frame = Frame { image, seq: self.seq, at, opening: 0, source };
         self.seq += 1;
         Ok(Some(frame))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use v4l::buffer::{Flags as BufferFlags, Type};
+use v4l::buffer::{Flags as BufferFlags, Metadata, Type};
 use v4l::capability::Flags as Capability;
 use v4l::format::{Colorspace, FourCC, Quantization};
 use v4l::io::mmap::Stream;
@@ -37,7 +37,30 @@ pub struct V4l2Camera {
     range: Option<Range>,
     stream: Option<Stream<'static>>,
     opened: Instant,
+    clock: BufferClock,
     seq: u64,
+}
+
+/// When frames were taken: the driver's stamps, brought to the time since the camera opened.
+#[derive(Debug, Default)]
+struct BufferClock {
+    /// The stamp that time is counted from, and that time.
+    first: Option<(Duration, Millis)>,
+}
+
+impl BufferClock {
+    /// When the frame of this `stamp` was taken that is there at `now`; a driver that does not tell took it now.
+    fn at(&mut self, stamp: Option<Duration>, now: Millis) -> Millis {
+        let Some(stamp) = stamp else { return now };
+        let (first, begun) = *self.first.get_or_insert((stamp, now));
+        let taken = begun.plus(Millis::from(stamp.saturating_sub(first)).0).min(now);
+        if now.since(taken) > Millis::from(STALL).0 {
+            // A clock that was set, or that stands still.
+            self.first = Some((stamp, now));
+            return now;
+        }
+        taken
+    }
 }
 
 impl V4l2Camera {
@@ -87,6 +110,7 @@ impl V4l2Camera {
             format,
             stream: Some(stream),
             opened: Instant::now(),
+            clock: BufferClock::default(),
             seq: 0,
         })
     }
@@ -112,18 +136,25 @@ impl Camera for V4l2Camera {
         let (w, h, stride) =
             (self.format.width as usize, self.format.height as usize, self.format.stride as usize);
         let (layout, range) = (self.layout, self.range);
-        let taken = newest(stream, |bytes, used, damaged| {
-            if damaged {
+        let mut stamp = None;
+        let taken = newest(stream, |bytes, meta| {
+            if meta.flags.contains(BufferFlags::TIMESTAMP_MONOTONIC) {
+                let (seconds, micros) = (meta.timestamp.sec, meta.timestamp.usec);
+                let parts = u64::try_from(seconds).ok().zip(u64::try_from(micros).ok());
+                stamp = parts.map(|(s, us)| Duration::from_secs(s).saturating_add(Duration::from_micros(us)));
+            }
+            if meta.flags.contains(BufferFlags::ERROR) {
                 return Err("the driver marks it as damaged".to_owned());
             }
             // Some drivers leave `bytesused` at 0 for raw frames.
+            let used = meta.bytesused as usize;
             let data = if used == 0 { bytes } else { &bytes[..used.min(bytes.len())] };
             layout.decode(data, w, h, stride, range)
         });
-        let at = Millis::from(self.opened.elapsed());
+        let at = self.clock.at(stamp, self.opened.elapsed().into());
         match taken {
             Ok(Ok(image)) => {
-                let frame = Frame { image, seq: self.seq, at, source: self.source.clone() };
+                let frame = Frame { image, seq: self.seq, at, opening: 0, source: self.source.clone() };
                 self.seq += 1;
                 Ok(Some(frame))
             }
@@ -147,9 +178,9 @@ impl Drop for V4l2Camera {
     }
 }
 
-/// Waits for a frame, throws away all but the newest that is ready, and hands that one to `take`: the whole buffer, how
-/// many bytes of it the driver filled, and whether it calls it damaged.
-fn newest<T>(stream: &mut Stream<'static>, take: impl FnOnce(&[u8], usize, bool) -> T) -> io::Result<T> {
+/// Waits for a frame, throws away all but the newest that is ready, and hands that one to `take`: the whole buffer, and
+/// what the driver says of it.
+fn newest<T>(stream: &mut Stream<'static>, take: impl FnOnce(&[u8], &Metadata) -> T) -> io::Result<T> {
     /// `POLLIN` of poll(2).
     const READABLE: i16 = 1;
     let handle = stream.handle();
@@ -159,8 +190,7 @@ fn newest<T>(stream: &mut Stream<'static>, take: impl FnOnce(&[u8], usize, bool)
         let (bytes, meta) = CaptureStream::next(stream)?;
         left -= 1;
         if left == 0 || handle.poll(READABLE, 0)? == 0 {
-            let damaged = meta.flags.contains(BufferFlags::ERROR);
-            return Ok(take(bytes, meta.bytesused as usize, damaged));
+            return Ok(take(bytes, meta));
         }
     }
 }
@@ -263,6 +293,20 @@ mod tests {
             can_capture(Capability::META_CAPTURE | Capability::STREAMING).unwrap_err().contains("metadata")
         );
         assert!(can_capture(Capability::VIDEO_CAPTURE_MPLANE).unwrap_err().contains("planes"));
+    }
+
+    #[test]
+    fn frames_are_taken_when_the_driver_says_but_not_later_than_now() {
+        let mut clock = BufferClock::default();
+        let mut at = |stamp: Option<u64>, now| clock.at(stamp.map(Duration::from_millis), Millis(now)).0;
+        assert_eq!(at(Some(70_000), 500), 500);
+        // Taken 40 ms after the first, looked at 300 ms after it.
+        assert_eq!(at(Some(70_040), 800), 540);
+        assert_eq!(at(Some(71_000), 1400), 1400, "ahead of our own clock");
+        assert_eq!(at(None, 1500), 1500);
+        // The driver's clock stands still: after the longest silence of a camera it is believed no more.
+        assert_eq!(at(Some(71_000), 5000), 5000);
+        assert_eq!(at(Some(71_010), 5020), 5010);
     }
 
     #[test]

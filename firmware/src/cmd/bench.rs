@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use limen_gallery_db::{Index, SubjectId, TemplateId, Workspace as SearchWorkspace};
-use limen_models::detect::mtcnn::Settings;
+use limen_models::detect::mtcnn::{Pyramid, Settings};
 use limen_models::image::RgbImage;
 use limen_models::manifest::Manifest;
 use limen_models::photo;
@@ -39,6 +39,9 @@ pub struct Bench {
     /// Threads that share the networks' work on a frame
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Search faces in halves of the frame (models.pyramid)
+    #[arg(long)]
+    halves: bool,
     /// Photographs with one face each; the frames are composed of them
     #[arg(required = true, value_name = "PHOTO")]
     photos: Vec<PathBuf>,
@@ -48,7 +51,8 @@ pub struct Bench {
 pub fn run(args: &Bench) -> Result<Exit> {
     let folder = args.models.clone().unwrap_or_else(|| Config::default().models.folder);
     let manifest = Manifest::load(&folder)?;
-    let settings = Settings::door();
+    let pyramid = if args.halves { Pyramid::Halves } else { Pyramid::Frame };
+    let settings = Settings { pyramid, ..Settings::door() };
     let pipeline = Pipeline::load(&manifest, args.embedder.as_deref(), settings, Limits::none())?
         .with_threads(args.threads)?;
     let photos = args.photos.iter().take(12).map(|p| photo::decode_file(p)).collect::<Result<Vec<_>, _>>()?;

@@ -1,7 +1,6 @@
 //! `limen demo`: opens a simulated door. People are enrolled from photographs, then they and strangers walk by.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -11,9 +10,10 @@ use limen_models::photo;
 use crate::cmd::probe::only_embedding;
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
+use crate::daemon::{self, Orders};
+use crate::display;
 use crate::display::sheet::{Cell, Sheet};
 use crate::recognise::{GalleryFile, Recogniser};
-use crate::{daemon, display};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ pub fn run(args: &Demo) -> Result<Exit> {
     drop(recogniser);
 
     crate::say!("walking by:");
-    daemon::run(&config, &AtomicBool::new(false), &mut |e| {
+    daemon::run(&config, &Orders::default(), &mut |e| {
         if matches!(e.kind, EventKind::Granted | EventKind::Denied) {
             let at = e.detail.as_ref().and_then(|d| d["at_ms"].as_u64()).unwrap_or(0);
             crate::say!(

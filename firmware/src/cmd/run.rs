@@ -1,18 +1,18 @@
-//! `limen run`: watch the door until told to stop, or until the clip ends.
+//! `limen run`: watch the door until told to stop (SIGTERM, SIGINT), or until the clip ends; SIGHUP reads the
+//! configuration again.
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use limen_gallery_db::Event;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cmd::{Exit, events};
 use crate::config::Config;
-use crate::daemon;
+use crate::daemon::{self, Ended, Orders};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -27,10 +27,10 @@ pub struct Run {
 
 /// Runs the command.
 pub fn run(args: &Run) -> Result<Exit> {
-    let config = Config::load(&args.config)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, stop.clone()).context("signals cannot be caught")?;
+    let mut config = Config::load(&args.config)?;
+    let orders = Orders { config: Some(args.config.clone()), ..Orders::default() };
+    for (signal, flag) in [(SIGTERM, &orders.stop), (SIGINT, &orders.stop), (SIGHUP, &orders.reload)] {
+        signal_hook::flag::register(signal, flag.clone()).context("signals cannot be caught")?;
     }
     let json = args.json;
     let mut report = |event: &Event| {
@@ -38,12 +38,17 @@ pub fn run(args: &Run) -> Result<Exit> {
         // The door goes on when nobody reads its output any more; the journal has every event.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     };
-    let summary = daemon::run(&config, &stop, &mut report)?;
-    eprintln!(
-        "limen: stopped after {} frames: {} granted, {} denied",
-        summary.frames, summary.granted, summary.denied
-    );
-    Ok(Exit::Yes)
+    loop {
+        let Ended { summary, next } = daemon::run(&config, &orders, &mut report)?;
+        eprintln!(
+            "limen: stopped after {} frames: {} granted, {} denied",
+            summary.frames, summary.granted, summary.denied
+        );
+        match next {
+            Some(read_again) if !orders.stop.load(Ordering::SeqCst) => config = read_again,
+            _ => return Ok(Exit::Yes),
+        }
+    }
 }
 
 fn to_text(event: &Event) -> String {

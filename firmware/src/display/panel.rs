@@ -11,6 +11,8 @@ use super::canvas::Canvas;
 use super::screens::ScreenKind;
 use crate::time::Millis;
 
+pub mod drm;
+pub mod fb;
 pub mod png;
 
 /// A display.
@@ -29,7 +31,9 @@ pub trait Panel: Send {
 #[derive(Debug, Error)]
 pub enum PanelError {
     /// The text of the setting names no panel.
-    #[error("display \"{text}\": {why}; write none, png:FOLDER or png-latest:FILE.png")]
+    #[error(
+        "display \"{text}\": {why}; write none, drm:/dev/dri/card0, fb:/dev/fb0, png:FOLDER or png-latest:FILE.png"
+    )]
     Name {
         /// As written.
         text: String,
@@ -46,6 +50,25 @@ pub enum PanelError {
         /// Why.
         source: ImageError,
     },
+    /// The device does not answer.
+    #[error(
+        "{path}: {source}; is there a display (`ls /dev/dri /dev/fb*`), does no other program hold it, and has this user the right to it (group `video`)? \
+         display.panel = \"none\" does without"
+    )]
+    Device {
+        /// The device.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The device answers what cannot be drawn on.
+    #[error("{path}: {why}; take another display.panel")]
+    Unusable {
+        /// The device.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// The picture cannot be stored.
     #[error("{path}: cannot be written: {source}; check the folder, its permissions and the free space")]
     Write {
@@ -61,6 +84,10 @@ pub enum PanelError {
 pub enum PanelSource {
     /// `none`: nothing is shown.
     None,
+    /// `drm:DEVICE`: a display of a graphics card.
+    Drm(PathBuf),
+    /// `fb:DEVICE`: a framebuffer of the kernel's.
+    Fb(PathBuf),
     /// `png:FOLDER`: every screen that differs from the one before, as a numbered file.
     PngFolder(PathBuf),
     /// `png-latest:FILE`: the current screen, replaced atomically.
@@ -76,6 +103,8 @@ impl FromStr for PanelSource {
             None if text == "none" => Ok(Self::None),
             None => Err(bad("unknown kind")),
             Some((_, "")) => Err(bad("nothing after the colon")),
+            Some(("drm", device)) => Ok(Self::Drm(device.into())),
+            Some(("fb", device)) => Ok(Self::Fb(device.into())),
             Some(("png", folder)) => Ok(Self::PngFolder(folder.into())),
             Some(("png-latest", file)) => Ok(Self::PngLatest(file.into())),
             Some(_) => Err(bad("unknown kind")),
@@ -87,6 +116,8 @@ impl fmt::Display for PanelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
+            Self::Drm(p) => write!(f, "drm:{}", p.display()),
+            Self::Fb(p) => write!(f, "fb:{}", p.display()),
             Self::PngFolder(p) => write!(f, "png:{}", p.display()),
             Self::PngLatest(p) => write!(f, "png-latest:{}", p.display()),
         }
@@ -121,6 +152,8 @@ pub fn open(source: &PanelSource, settings: PanelSettings) -> Result<Option<Box<
     };
     Ok(match source {
         PanelSource::None => None,
+        PanelSource::Drm(device) => Some(Box::new(drm::DrmPanel::open(device)?)),
+        PanelSource::Fb(device) => Some(Box::new(fb::FbPanel::open(device)?)),
         PanelSource::PngFolder(folder) => Some(Box::new(png::PngPanel::numbered(folder, canvas()?)?)),
         PanelSource::PngLatest(file) => Some(Box::new(png::PngPanel::latest(file, canvas()?))),
     })
@@ -132,10 +165,12 @@ mod tests {
 
     #[test]
     fn a_panel_name_is_read_and_written_alike() {
-        for text in ["none", "png:screens", "png-latest:/run/limen/screen.png"] {
+        for text in
+            ["none", "drm:/dev/dri/card0", "fb:/dev/fb0", "png:screens", "png-latest:/run/limen/screen.png"]
+        {
             assert_eq!(text.parse::<PanelSource>().unwrap().to_string(), text);
         }
-        for text in ["", "png", "png:", "fb:/dev/fb0", "png-latest:"] {
+        for text in ["", "png", "png:", "fb", "hdmi:1", "png-latest:"] {
             assert!(text.parse::<PanelSource>().unwrap_err().to_string().contains("png:FOLDER"), "{text}");
         }
     }
