@@ -38,42 +38,13 @@ debian* | raspbian* | *\ debian*) suite=$(os VERSION_CODENAME) ;;
 esac
 [ -n "$suite" ] || suite=sid
 
-# The address that apt is configured with for a suite, else Debian's own.
-mirror_of() { # SUITE DEFAULT
-    apt-get indextargets --format "\$(RELEASE) \$(COMPONENT) \$(REPO_URI)" 'Created-By: Packages' 2>/dev/null |
-        awk -v suite="$1" -v uri="$2" '$1 == suite && $2 == "main" { uri = $3; exit } END { print uri }'
-}
-
-# A ring named here is trusted for these sources alone.
-ring=''
-for r in /usr/share/keyrings/debian-archive-keyring.pgp /usr/share/keyrings/debian-archive-keyring.gpg; do
-    [ ! -r "$r" ] || ring=$r
-done
-if [ -z "$ring" ]; then
-    (cd "$work" && apt-get download -qq debian-archive-keyring 2>&1 && dpkg-deb -x debian-archive-keyring_*.deb keys) \
-        >"$work/log" || die "no key of Debian's archive: apt-get update && apt-get install debian-archive-keyring"
-    ring=$work/keys/usr/share/keyrings/debian-archive-keyring.gpg
-fi
-
-# --- A private apt: its own sources, lists and installed packages, but the system's proxies and logins ---
-
-mkdir -p "$work/apt/lists/partial" "$work/archives/partial" "$work/apt/preferences.d" "$work/apt/apt.conf.d"
-{
-    echo "deb [signed-by=$ring] $(mirror_of "$suite" http://deb.debian.org/debian) $suite main"
-    case $suite in
-    sid | forky) ;; # these have no security suite
-    *) echo "deb [signed-by=$ring] $(mirror_of "$suite-security" http://deb.debian.org/debian-security) $suite-security main" ;;
-    esac
-} >"$work/apt/sources.list"
-{
-    apt-config dump | grep -E '^Acquire::(https?|ftp|Check|Force|Retries|.*[Pp]roxy)' || true
-    echo "Dir::Etc \"$work/apt\"; Dir::State \"$work/apt\"; Dir::State::status \"$work/apt/status\";"
-    echo "Dir::Cache \"$work/apt\"; Dir::Cache::archives \"$work/archives\";"
-    echo 'Dir::Etc::netrc "/etc/apt/auth.conf"; Dir::Etc::netrcparts "/etc/apt/auth.conf.d";'
-    echo "APT::Architecture \"$arch\"; APT::Architectures { $(printf '"%s"; ' "$arch" "$@")}; APT::Sandbox::User \"root\";"
-    echo 'APT::Install-Recommends "false"; Acquire::Languages "none"; Debug::NoLocking "true";'
-} >"$work/apt.conf"
-export APT_CONFIG="$work/apt.conf"
+. "$(dirname "$0")/debian.sh"
+suites=$suite
+case $suite in
+sid | forky) ;; # these have no security suite
+*) suites="$suite $suite-security" ;;
+esac
+private_apt "$suites" "$arch" "$@"
 
 # Every library that Rust loads comes along, so the folder stands on its own. The C library and the compiler, which
 # no folder can bring, are this machine's: apt is told that they are installed.
@@ -87,11 +58,10 @@ installed() { # NAME VERSION PROVIDES
     installed gcc 99:1 c-compiler
     installed binutils 99:1 binutils-of-this-machine
     installed debconf 99:1 debconf-2.0
-} >"$work/apt/status"
+} >>"$work/apt/status"
 
 # --- Fetch, unpack, try ---
 
-apt-get update -qq >"$work/log" 2>&1 || { cat "$work/log" >&2; die "no package list from $(cat "$work/apt/sources.list")"; }
 candidate() { apt-cache policy "$1" | sed -n 's/^ *Candidate: //p'; }
 new_enough() { dpkg --compare-versions "$(candidate "$1")" ge "$want" 2>/dev/null; }
 if new_enough rustc-web && new_enough cargo-web; then

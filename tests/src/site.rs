@@ -77,7 +77,10 @@ impl Site {
         const NOBODY: u32 = 65_534;
         // The build folder may be closed to others.
         let copy = self.path("limen");
-        std::fs::copy(binary(), &copy).expect("the program is copied");
+        // By another process: what another thread starts just now would inherit the file that is written here, and a
+        // program that is open for writing cannot be run.
+        let copied = Command::new("cp").arg(binary()).arg(&copy).status();
+        assert!(copied.is_ok_and(|status| status.success()), "the program is copied");
         self.finish(Command::new(copy).args(args.split_whitespace()).uid(NOBODY).gid(NOBODY), args)
     }
 

@@ -1,0 +1,94 @@
+# The guest's virtual hardware; sourced by what tests/guest has the guest do.
+
+# The camera: frames written to /dev/video1 come out of /dev/video0, by a cable from one to the other.
+camera_up() { # WIDTH HEIGHT: a size that HDMI knows
+    modprobe vivid n_devs=1 node_types=0x101 num_inputs=1 input_types=3 num_outputs=1 output_types=1 multiplanar=1
+    camera_cable "$@"
+}
+camera_cable() {
+    wait_for test -c /dev/video1
+    # Out of sight until the cable is in: whoever opens it before that is shown noise, and holds the settings.
+    mv /dev/video0 /dev/camera
+    v4l2-ctl -d1 --set-dv-bt-timings index=0 >/dev/null &&
+        v4l2-ctl -d /dev/camera --set-ctrl hdmi_000_0_is_connected_to=2 --set-ctrl osd_text_mode=2 &&
+        v4l2-ctl -d /dev/camera --set-dv-bt-timings index=0 >/dev/null &&
+        v4l2-ctl -d1 --set-fmt-video-out "pixelformat=YUYV,width=$1,height=$2"
+    cabled=$?
+    mv /dev/camera /dev/video0
+    return "$cabled"
+}
+# Shows FILE (YUYV frames, over and over) from now on; back when it is really shown.
+camera_feed() { # FILE
+    camera_dark
+    : >/tmp/feed.log
+    setsid v4l2-ctl -d1 --stream-out-mmap=4 --stream-from="$1" --stream-loop >/tmp/feed.log 2>&1 &
+    echo $! >/tmp/feed.pid
+    wait_for eval '[ "$(tr -cd ">" </tmp/feed.log | wc -c)" -ge 4 ]'
+}
+camera_dark() {
+    [ ! -e /tmp/feed.pid ] || kill "$(cat /tmp/feed.pid)" 2>/dev/null || true
+    rm -f /tmp/feed.pid
+    sleep 0.2
+}
+camera_unplug() {
+    v4l2-ctl -d0 --set-ctrl disconnect=1
+    camera_dark
+    echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+}
+camera_plug() { # WIDTH HEIGHT
+    # Somebody may have been quicker.
+    for try in 1 2 3 4 5; do
+        echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+        camera_cable "$@" && return 0
+        echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+    done
+    return 1
+}
+
+# GPIO lines 0 to 3 by names; each is seen from outside, as a voltmeter sees it.
+lines_up() { # NAME...
+    modprobe gpio-sim
+    bank=/sys/kernel/config/gpio-sim/door
+    mkdir "$bank" "$bank/bank0"
+    echo $# >"$bank/bank0/num_lines"
+    n=0
+    for name in "$@"; do
+        mkdir "$bank/bank0/line$n"
+        echo "$name" >"$bank/bank0/line$n/name"
+        n=$((n + 1))
+    done
+    echo 1 >"$bank/live"
+    ln -s "/sys/devices/platform/$(cat "$bank/dev_name")/$(cat "$bank/bank0/chip_name")" /tmp/lines
+}
+line() { cat "/tmp/lines/sim_gpio$1/value"; } # NUMBER
+pull() { echo "pull-$2" >"/tmp/lines/sim_gpio$1/pull"; } # NUMBER up|down
+
+display_up() {
+    modprobe -a bochs virtio-gpu 2>/dev/null || true
+    wait_for test -c /dev/fb0
+}
+
+# Waits for a command to succeed, $PATIENCE seconds at most.
+wait_for() { # COMMAND...
+    until=$((SECONDS + ${PATIENCE:-40}))
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -le "$until" ] || {
+            echo "waited in vain for: $*"
+            return 1
+        }
+        sleep 0.2
+    done
+}
+
+# Writes every change of a line from here on to FILE: its value and when, in milliseconds.
+watch_line() { # NUMBER FILE
+    setsid bash -c '
+        mkfifo "$1.never" && exec 9<>"$1.never"
+        was=0
+        while :; do
+            read -r is <"/tmp/lines/sim_gpio$0/value"
+            [ "$is" = "$was" ] || echo "$is $((${EPOCHREALTIME/./} / 1000))"
+            was=$is
+            read -r -t 0.02 -u 9
+        done' "$1" "$2" >"$2" &
+}

@@ -1,0 +1,151 @@
+//! What stands at the guest's door: the program, its models, a gallery with two people, and what the camera can be shown.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use limen::display::canvas::Canvas;
+use limen::display::screens::{self, Screen};
+use limen_models::image::RgbImage;
+use limen_models::photo;
+use limen_tests::site::binary;
+
+use crate::machine::{Guest, PANEL};
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+/// How long a grant opens the door here, ms; and how far an emulated machine, and the watcher in it, may be off.
+pub const PULSE_MS: u64 = 4000;
+pub const OFF_MS: u64 = 400;
+/// Emulation is slow: within this time something happens, or it does not.
+const SLOW: Duration = Duration::from_secs(180);
+
+const CONFIG: &str = r#"
+[camera]
+source = "v4l2:/dev/video0"
+[models]
+folder = "/share/models"
+min_face = 0.3
+[gallery]
+file = "/tmp/gallery.db"
+[decision]
+lost_after_ms = 60000
+[door]
+relay = "gpio:door-relay"
+pulse_ms = 4000
+[display]
+panel = "PANEL"
+verdict_ms = 10000
+[watchdog]
+silent_ms = 15000
+"#;
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A grey room with a photograph, at twice its size, in its middle.
+fn room(photo: Option<&RgbImage>) -> RgbImage {
+    let mut frame = RgbImage::filled(WIDTH, HEIGHT, [120, 118, 115]).unwrap();
+    if let Some(photo) = photo {
+        let (left, top) = (WIDTH / 2 - photo.width(), HEIGHT / 2 - photo.height());
+        for y in 0..photo.height() * 2 {
+            for x in 0..photo.width() * 2 {
+                frame.set_pixel(left + x, top + y, photo.pixel(x / 2, y / 2));
+            }
+        }
+    }
+    frame
+}
+
+/// One frame as a camera gives it: YUYV, BT.601, limited range.
+fn yuyv(frame: &RgbImage) -> Vec<u8> {
+    let yuv = |[r, g, b]: [u8; 3]| {
+        let (r, g, b) = (f32::from(r), f32::from(g), f32::from(b));
+        let y = 16.0 + 0.257 * r + 0.504 * g + 0.098 * b;
+        [y, 128.0 - 0.148 * r - 0.291 * g + 0.439 * b, 128.0 + 0.439 * r - 0.368 * g - 0.071 * b]
+    };
+    let pair = |i: usize| {
+        let (x, y) = (i * 2 % frame.width(), i * 2 / frame.width());
+        let (a, b) = (yuv(frame.pixel(x, y)), yuv(frame.pixel(x + 1, y)));
+        [a[0], (a[1] + b[1]) / 2.0, b[0], (a[2] + b[2]) / 2.0].map(|v| v.round() as u8)
+    };
+    (0..frame.width() * frame.height() / 2).flat_map(pair).collect()
+}
+
+/// Puts the program, the models, a gallery with Ada and Ben, and what the camera will see into the guest's share; the screen goes to `panel`.
+pub fn furnish(guest: &Guest, panel: &str) {
+    std::fs::copy(binary(), guest.shared("limen")).unwrap();
+    std::fs::create_dir(guest.shared("models")).unwrap();
+    for file in std::fs::read_dir(repository().join("models/weights")).unwrap() {
+        let file = file.unwrap().path();
+        std::fs::copy(&file, guest.shared("models").join(file.file_name().unwrap())).unwrap();
+    }
+    std::fs::write(guest.shared("hardware.sh"), include_str!("../../cross/guest/hardware.sh")).unwrap();
+    let config = CONFIG.replace("PANEL", panel);
+    std::fs::write(guest.shared("limen.toml"), &config).unwrap();
+    // Enrolled outside, where it is quick, by the same program.
+    let config = config.replace("/share", guest.shared("").to_str().unwrap());
+    let config = config.replace("/tmp/gallery.db", guest.shared("gallery.db").to_str().unwrap());
+    std::fs::write(guest.shared("outside.toml"), config).unwrap();
+    let people = repository().join("models/people");
+    for name in ["Ada", "Ben"] {
+        let photos = [1, 2, 3].map(|n| people.join(format!("enrolled/{name}/{n}.jpg")));
+        let mut enrol = Command::new(binary());
+        enrol.args(["enrol", "--config"]).arg(guest.shared("outside.toml"));
+        enrol.args(["--id", name, "--name", name]).args(photos);
+        let done = enrol.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let see = |name: &str, photo: Option<&str>| {
+        let photo = photo.map(|p| photo::decode_file(&people.join(p)).unwrap());
+        std::fs::write(guest.shared(&format!("{name}.yuv")), yuyv(&room(photo.as_ref()))).unwrap();
+    };
+    see("nobody", None);
+    see("ada", Some("enrolled/Ada/2.jpg"));
+    see("ben", Some("enrolled/Ben/3.jpg"));
+    see("stranger", Some("strangers/Carl/1.jpg"));
+}
+
+/// Shows the camera `file` and waits until `limen` says `word` once more than the `before` times it did.
+#[track_caller]
+pub fn until(guest: &mut Guest, file: &str, word: &str, before: usize) {
+    let script = format!(
+        ". /share/hardware.sh; camera_feed /share/{file}.yuv && \
+         PATIENCE=120 wait_for eval '[ \"$(grep -c \"{word}\" /tmp/out)\" -gt {before} ]' || \
+         {{ cat /tmp/out /tmp/err; exit 1; }}"
+    );
+    guest.run(&script, SLOW).fine();
+}
+
+/// The door's openings so far: when, ms, and for how long, `None` while it is open.
+pub fn openings(guest: &mut Guest) -> Vec<(u64, Option<u64>)> {
+    let mut all: Vec<(u64, Option<u64>)> = Vec::new();
+    for line in guest.sh("cat /tmp/edges").lines() {
+        let (value, at) = line.split_once(' ').unwrap();
+        let at: u64 = at.parse().unwrap();
+        match value {
+            "1" => all.push((at, None)),
+            _ => all.last_mut().unwrap().1 = Some(at - all.last().unwrap().0),
+        }
+    }
+    all
+}
+
+/// Hangs camera, line and display up, shows nobody, and starts `limen run`.
+pub fn open(guest: &mut Guest) {
+    guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper; display_up; camera_up 640 480");
+    guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_line 2 /tmp/edges");
+    guest.sh(
+        "cp /share/limen /share/gallery.db /tmp
+         setsid sh -c '/tmp/limen run --config /share/limen.toml & echo $! >/tmp/limen.pid; wait $!; echo $? >/tmp/code' \
+             >/tmp/out 2>/tmp/err &",
+    );
+}
+
+/// How the guest's display shows `screen`.
+pub fn drawn(screen: &Screen<'_>) -> RgbImage {
+    let mut canvas = Canvas::new(PANEL.0, PANEL.1).unwrap();
+    let Ok(()) = screens::draw(screen, &mut canvas);
+    canvas.into_image()
+}

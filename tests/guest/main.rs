@@ -1,0 +1,8 @@
+//! The appliance on virtual hardware: `limen run` in a guest machine with a camera, a relay's line and a display, each
+//! fed or watched from outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod door;
+mod hang;
+mod house;
+mod machine;
