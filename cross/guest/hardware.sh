@@ -61,7 +61,6 @@ lines_up() { # NAME...
     ln -s "/sys/devices/platform/$(cat "$bank/dev_name")/$(cat "$bank/bank0/chip_name")" /tmp/lines
 }
 line() { cat "/tmp/lines/sim_gpio$1/value"; } # NUMBER
-pull() { echo "pull-$2" >"/tmp/lines/sim_gpio$1/pull"; } # NUMBER up|down
 
 display_up() {
     modprobe -a bochs virtio-gpu 2>/dev/null || true

@@ -20,6 +20,31 @@ pub enum Rotation {
     ThreeQuarters,
 }
 
+impl Rotation {
+    fn apply(self, image: RgbImage) -> RgbImage {
+        let (w, h) = (image.width(), image.height());
+        let (width, height) = match self {
+            Self::None => return image,
+            Self::Half => (w, h),
+            Self::Quarter | Self::ThreeQuarters => (h, w),
+        };
+        let mut pixels = Vec::with_capacity(width * height * 3);
+        for y in 0..height {
+            for x in 0..width {
+                let (from_x, from_y) = match self {
+                    Self::None => (x, y),
+                    Self::Quarter => (y, h - 1 - x),
+                    Self::Half => (w - 1 - x, h - 1 - y),
+                    Self::ThreeQuarters => (w - 1 - y, x),
+                };
+                pixels.extend_from_slice(&image.pixel(from_x, from_y));
+            }
+        }
+        // As many pixels as before, so they fit.
+        RgbImage::new(width, height, pixels).unwrap_or(image)
+    }
+}
+
 impl TryFrom<u32> for Rotation {
     type Error = String;
 
@@ -57,29 +82,8 @@ pub struct Turn {
 impl Turn {
     /// The frame as it should be.
     pub fn apply(self, image: RgbImage) -> RgbImage {
-        if self == Self::default() {
-            return image;
-        }
-        let (w, h) = (image.width(), image.height());
-        let (width, height) = match self.rotation {
-            Rotation::None | Rotation::Half => (w, h),
-            Rotation::Quarter | Rotation::ThreeQuarters => (h, w),
-        };
-        let mut pixels = Vec::with_capacity(width * height * 3);
-        for y in 0..height {
-            for x in 0..width {
-                let x = if self.mirror { width - 1 - x } else { x };
-                let (from_x, from_y) = match self.rotation {
-                    Rotation::None => (x, y),
-                    Rotation::Quarter => (y, h - 1 - x),
-                    Rotation::Half => (w - 1 - x, h - 1 - y),
-                    Rotation::ThreeQuarters => (w - 1 - y, x),
-                };
-                pixels.extend_from_slice(&image.pixel(from_x, from_y));
-            }
-        }
-        // As many pixels as before, so they fit.
-        RgbImage::new(width, height, pixels).unwrap_or(image)
+        let upright = self.rotation.apply(image);
+        if self.mirror { upright.mirrored() } else { upright }
     }
 }
 

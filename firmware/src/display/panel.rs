@@ -140,16 +140,19 @@ impl Default for PanelSettings {
     }
 }
 
+/// What a panel of that size is drawn on.
+fn canvas(width_px: u32, height_px: u32) -> Result<Canvas, PanelError> {
+    Canvas::new(width_px as usize, height_px as usize).map_err(|source| PanelError::Size {
+        width_px,
+        height_px,
+        source,
+    })
+}
+
 /// Opens the panel that `source` names; `None` for [`PanelSource::None`].
 pub fn open(source: &PanelSource, settings: PanelSettings) -> Result<Option<Box<dyn Panel>>, PanelError> {
     let PanelSettings { width_px, height_px } = settings;
-    let canvas = || {
-        Canvas::new(width_px as usize, height_px as usize).map_err(|source| PanelError::Size {
-            width_px,
-            height_px,
-            source,
-        })
-    };
+    let canvas = || canvas(width_px, height_px);
     Ok(match source {
         PanelSource::None => None,
         PanelSource::Drm(device) => Some(Box::new(drm::DrmPanel::open(device)?)),

@@ -11,7 +11,7 @@ use drm::control::connector::State;
 use drm::control::dumbbuffer::DumbBuffer;
 use drm::control::{ClipRect, Device as ControlDevice, Mode, ModeTypeFlags, connector, crtc, framebuffer};
 
-use super::{Panel, PanelError};
+use super::{Panel, PanelError, canvas};
 use crate::display::canvas::Canvas;
 use crate::display::screens::ScreenKind;
 use crate::time::Millis;
@@ -62,11 +62,7 @@ impl DrmPanel {
         })?;
         let (width, height) = way.mode.size();
         let (width_px, height_px) = (u32::from(width), u32::from(height));
-        let canvas = Canvas::new(width.into(), height.into()).map_err(|source| PanelError::Size {
-            width_px,
-            height_px,
-            source,
-        })?;
+        let canvas = canvas(width_px, height_px)?;
         let buffer =
             card.create_dumb_buffer((width_px, height_px), DrmFourcc::Xrgb8888, 32).map_err(fault)?;
         let framebuffer = card.add_framebuffer(&buffer, 24, 32).map_err(fault)?;

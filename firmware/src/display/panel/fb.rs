@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Panel, PanelError};
+use super::{Panel, PanelError, canvas};
 use crate::display::canvas::Canvas;
 use crate::display::screens::ScreenKind;
 use crate::time::Millis;
@@ -115,9 +115,8 @@ impl FbPanel {
         ask(&file, GET_VARIABLE, &mut variable).map_err(fault)?;
         ask(&file, GET_FIXED, &mut fixed).map_err(fault)?;
         let format = Format::new(&variable).map_err(unusable)?;
-        let (width_px, height_px) = (variable.width, variable.height);
-        let canvas = Canvas::new(width_px as usize, height_px as usize)
-            .map_err(|source| PanelError::Size { width_px, height_px, source })?;
+        let width_px = variable.width;
+        let canvas = canvas(width_px, variable.height)?;
         let row_bytes = fixed.row_bytes as usize;
         let [left, top] = variable.offset.map(|o| o as usize);
         if row_bytes < (left + width_px as usize) * format.bytes {

@@ -66,13 +66,13 @@ impl Front {
         let scales = || scales(frame.width(), frame.height(), settings);
         // They leave the scratch while it is lent to the levels.
         let mut halves = std::mem::take(&mut scratch.halves);
-        if let (Pyramid::Halves, Some(least)) = (settings.pyramid, scales().last()) {
-            halves.set(frame, least);
-        }
+        // Of a picture of the frame's own size no half can be made.
+        let least = if settings.pyramid == Pyramid::Halves { scales().last() } else { None };
+        halves.set(frame, least.unwrap_or(1.0));
         for scale in scales() {
             let w = (frame.width() as f32 * scale).ceil() as usize;
             let h = (frame.height() as f32 * scale).ceil() as usize;
-            let of = if settings.pyramid == Pyramid::Halves { halves.of(frame, scale) } else { frame };
+            let of = halves.of(frame, scale);
             self.propose_level(of, Level { region: Region::whole(of), size: (w, h), scale }, scratch)?;
         }
         scratch.halves = halves;
