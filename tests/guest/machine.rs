@@ -52,8 +52,21 @@ pub fn kit(test: &str) -> Option<PathBuf> {
 }
 
 impl Guest {
-    /// Starts the machine of `kit` and waits until it listens.
+    /// Starts the machine of `kit` and waits until it listens. Where the kernel patches its own code while it starts, QEMU
+    /// sometimes runs into half of a patch, and the kernel dies before anything of ours is there: it is started again.
     pub fn boot(kit: &Path) -> Self {
+        let mut died = String::new();
+        for _ in 0..3 {
+            match Self::start(kit) {
+                Ok(guest) => return guest,
+                Err(console) => died = console,
+            }
+        }
+        panic!("the guest does not come up: {died}")
+    }
+
+    /// What the kernel said, where it does not come up.
+    fn start(kit: &Path) -> Result<Self, String> {
         let share = tempfile::tempdir().expect("a folder for the guest");
         let arm = kit.ends_with("arm64");
         let version =
@@ -93,10 +106,12 @@ impl Guest {
         let qemu = qemu.stdin(Stdio::null()).spawn().expect("QEMU starts");
         let [agent, monitor] = sockets.map(|path| BufReader::new(connect(&path)));
         let mut guest = Self { qemu, agent, monitor, share, scripts: 0 };
-        assert!(guest.hear(BOOT).starts_with("ready"), "the guest came up otherwise: {}", guest.console());
+        if !guest.hear(BOOT).starts_with("ready") {
+            return Err(guest.console());
+        }
         guest.line_of_monitor();
         guest.monitor("qmp_capabilities", &json!({}));
-        guest
+        Ok(guest)
     }
 
     /// What lies at `name` in `/share`, from outside.
