@@ -4,7 +4,7 @@
 use limen::decide::Denial;
 use limen::display::screens::{Denied, Granted, OutOfOrder, Screen};
 
-use crate::house::{OFF_MS, PULSE_MS, drawn, furnish, open, openings, until};
+use crate::house::{EARLY_MS, LATE_MS, PULSE_MS, furnish, open, openings, quiet, shows, until};
 use crate::machine::{self, Guest};
 
 #[test]
@@ -15,30 +15,26 @@ fn the_right_people_are_let_in_and_nobody_else() {
     open(&mut guest);
 
     until(&mut guest, "ada", "granted  Ada", 0);
-    assert_eq!(guest.screenshot(), drawn(&Screen::Granted(Granted::new("Ada"))), "Ada's screen");
+    shows(&mut guest, &Screen::Granted(Granted::new("Ada")));
     // As long as she stands there she may be let in again.
-    guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; sleep 12");
+    quiet(&mut guest);
     let for_ada = openings(&mut guest);
     assert!(!for_ada.is_empty(), "the door did not open for Ada");
 
     until(&mut guest, "stranger", "denied", 0);
     let denied = Denied::unknown(Denial::Unknown.sentence());
-    assert_eq!(guest.screenshot(), drawn(&Screen::Denied(denied)), "the stranger's screen");
+    shows(&mut guest, &Screen::Denied(denied));
 
     guest.sh(". /share/hardware.sh; camera_unplug; PATIENCE=30 wait_for grep camera-lost /tmp/out");
-    assert_eq!(
-        guest.screenshot(),
-        drawn(&Screen::OutOfOrder(OutOfOrder::new("Camera lost"))),
-        "without a camera"
-    );
+    shows(&mut guest, &Screen::OutOfOrder(OutOfOrder::new("Camera lost")));
     assert_eq!(openings(&mut guest), for_ada, "the door opened for a stranger, or without a camera");
 
     // Who was let in before the cable was pulled is let in again, and the other one too.
     guest.sh(". /share/hardware.sh; camera_plug 640 480");
     until(&mut guest, "ada", "granted  Ada", for_ada.len());
     until(&mut guest, "ben", "granted  Ben", 0);
-    assert_eq!(guest.screenshot(), drawn(&Screen::Granted(Granted::new("Ben"))), "Ben's screen");
-    guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; sleep 12");
+    shows(&mut guest, &Screen::Granted(Granted::new("Ben")));
+    quiet(&mut guest);
 
     let pid = "$(cat /tmp/limen.pid)";
     guest.sh(&format!(
@@ -53,6 +49,10 @@ fn the_right_people_are_let_in_and_nobody_else() {
         .collect();
     let mut once = kinds.clone();
     once.dedup();
+    // Whoever is quicker than the cable is pulled out once more.
+    while let Some(again) = once.windows(4).position(|w| w[..2] == w[2..] && w[0] == "camera-lost  ") {
+        once.drain(again..again + 2);
+    }
     let expected = [
         "started  ",
         "granted Ada ",
@@ -69,6 +69,7 @@ fn the_right_people_are_let_in_and_nobody_else() {
     assert_eq!(all.len(), grants, "{all:?}");
     for (_, length) in all {
         let length = length.expect("the door is shut at the end");
-        assert!(length.abs_diff(PULSE_MS) < OFF_MS, "open for {length} ms");
+        println!("open for {length} ms");
+        assert!((PULSE_MS - EARLY_MS..PULSE_MS + LATE_MS).contains(&length), "open for {length} ms");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use limen::display::canvas::Canvas;
 use limen::display::screens::{self, Screen};
+use limen::display::sheet::write_png;
 use limen_models::image::RgbImage;
 use limen_models::photo;
 use limen_tests::site::binary;
@@ -14,9 +15,11 @@ use crate::machine::{Guest, PANEL};
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
-/// How long a grant opens the door here, ms; and how far an emulated machine, and the watcher in it, may be off.
+/// How long a grant opens the door here, ms; and how much sooner and later it may shut where the machine has to wait for
+/// its processor: a pulse counts from the decision, and the line is set a little after that.
 pub const PULSE_MS: u64 = 4000;
-pub const OFF_MS: u64 = 400;
+pub const EARLY_MS: u64 = 500;
+pub const LATE_MS: u64 = 3000;
 /// Emulation is slow: within this time something happens, or it does not.
 const SLOW: Duration = Duration::from_secs(180);
 
@@ -37,7 +40,7 @@ pulse_ms = 4000
 panel = "PANEL"
 verdict_ms = 10000
 [watchdog]
-silent_ms = 15000
+silent_ms = 25000
 "#;
 
 fn repository() -> &'static Path {
@@ -107,6 +110,13 @@ pub fn furnish(guest: &Guest, panel: &str) {
     see("stranger", Some("strangers/Carl/1.jpg"));
 }
 
+/// Another configuration for this guest.
+pub fn change(guest: &Guest, from: &str, to: &str) {
+    let config = std::fs::read_to_string(guest.shared("limen.toml")).unwrap();
+    assert!(config.contains(from));
+    std::fs::write(guest.shared("limen.toml"), config.replace(from, to)).unwrap();
+}
+
 /// Shows the camera `file` and waits until `limen` says `word` once more than the `before` times it did.
 #[track_caller]
 pub fn until(guest: &mut Guest, file: &str, word: &str, before: usize) {
@@ -118,34 +128,62 @@ pub fn until(guest: &mut Guest, file: &str, word: &str, before: usize) {
     guest.run(&script, SLOW).fine();
 }
 
-/// The door's openings so far: when, ms, and for how long, `None` while it is open.
+/// The door's openings so far by the clock of the guest's kernel: when, ms, and for how long, `None` while it is open.
 pub fn openings(guest: &mut Guest) -> Vec<(u64, Option<u64>)> {
     let mut all: Vec<(u64, Option<u64>)> = Vec::new();
-    for line in guest.sh("cat /tmp/edges").lines() {
+    for line in guest.sh(". /share/hardware.sh; edges").lines() {
         let (value, at) = line.split_once(' ').unwrap();
         let at: u64 = at.parse().unwrap();
-        match value {
-            "1" => all.push((at, None)),
-            _ => all.last_mut().unwrap().1 = Some(at - all.last().unwrap().0),
+        match (value, all.last_mut()) {
+            ("1", None | Some((_, Some(_)))) => all.push((at, None)),
+            ("0", Some((since, length @ None))) => *length = Some(at - *since),
+            // Set to what it is.
+            _ => (),
         }
     }
     all
 }
 
+/// Nobody stands before the camera, and whatever was to be decided by the frames on their way is decided and done.
+pub fn quiet(guest: &mut Guest) {
+    let script = ". /share/hardware.sh; camera_feed /share/nobody.yuv
+        now= ; until [ \"$now\" = \"$(wc -l </tmp/out)\" ] && [ \"$(line 2)\" = 0 ]; do
+            now=$(wc -l </tmp/out); sleep 12
+        done";
+    guest.run(script, SLOW).fine();
+}
+
+/// Waits until the guest's display shows `screen`, to the pixel.
+#[track_caller]
+pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
+    let mut canvas = Canvas::new(PANEL.0, PANEL.1).unwrap();
+    let Ok(()) = screens::draw(screen, &mut canvas);
+    let wanted = canvas.into_image();
+    let begun = Instant::now();
+    loop {
+        let shown = guest.screenshot();
+        if shown == wanted {
+            return;
+        }
+        if begun.elapsed() > SLOW {
+            let [shown, wanted] = [("shown", shown), ("wanted", wanted)].map(|(name, picture)| {
+                let file = std::env::temp_dir().join(format!("limen-guest-{name}.png"));
+                write_png(&picture, &file).unwrap();
+                file
+            });
+            panic!("{} is shown and not {}", shown.display(), wanted.display());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Hangs camera, line and display up, shows nobody, and starts `limen run`.
 pub fn open(guest: &mut Guest) {
     guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper; display_up; camera_up 640 480");
-    guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_line 2 /tmp/edges");
+    guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_lines");
     guest.sh(
         "cp /share/limen /share/gallery.db /tmp
          setsid sh -c '/tmp/limen run --config /share/limen.toml & echo $! >/tmp/limen.pid; wait $!; echo $? >/tmp/code' \
              >/tmp/out 2>/tmp/err &",
     );
-}
-
-/// How the guest's display shows `screen`.
-pub fn drawn(screen: &Screen<'_>) -> RgbImage {
-    let mut canvas = Canvas::new(PANEL.0, PANEL.1).unwrap();
-    let Ok(()) = screens::draw(screen, &mut canvas);
-    canvas.into_image()
 }
