@@ -60,6 +60,11 @@ lines_up() { # NAME...
     echo 1 >"$bank/live"
     ln -s "/sys/devices/platform/$(cat "$bank/dev_name")/$(cat "$bank/bank0/chip_name")" /tmp/lines
 }
+# A switch, as a wire would: long enough for it not to be a bounce.
+pull() { # NUMBER up|down
+    echo "pull-$2" >"/tmp/lines/sim_gpio$1/pull"
+    sleep 0.3
+}
 line() { cat "/tmp/lines/sim_gpio$1/value"; } # NUMBER
 
 display_up() {

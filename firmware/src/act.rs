@@ -8,9 +8,10 @@ use limen_gallery_db::score::{Score, Threshold};
 use limen_gallery_db::template::ModelId;
 use serde_json::json;
 
-use crate::decide::{Decision, Denial};
+use crate::decide::{self, Decision, Demand, Denial};
 use crate::display::screens::{Denied, FaceMark, Granted, Idle, Live, OutOfOrder};
 use crate::display::{Panel, Screen, palette, show};
+use crate::doorway::{Change, Doorway, News};
 use crate::recognise::{Seen, Sighting};
 use crate::relay::{Edge, Input, Pulse, Relay};
 use crate::time::Millis;
@@ -19,6 +20,7 @@ use crate::time::Millis;
 pub struct Actor {
     relay: Box<dyn Relay>,
     pulse: Pulse,
+    doorway: Doorway,
     panel: Option<Box<dyn Panel>>,
     /// Whether the panel failed the last time.
     dark: bool,
@@ -33,7 +35,7 @@ impl Actor {
     /// Takes the door over and puts it at rest: locked.
     pub fn new(
         mut relay: Box<dyn Relay>,
-        pulse: Pulse,
+        (pulse, doorway): (Pulse, Doorway),
         panel: Option<Box<dyn Panel>>,
         journal: Gallery,
         (model, threshold): (ModelId, f32),
@@ -43,6 +45,7 @@ impl Actor {
         Ok(Self {
             relay,
             pulse,
+            doorway,
             panel,
             dark: false,
             journal,
@@ -55,13 +58,12 @@ impl Actor {
 
     /// When [`Actor::tick`] must be called at the latest.
     pub fn deadline(&self) -> Option<Millis> {
-        self.pulse.deadline()
+        [self.pulse.deadline(), self.doorway.deadline()].into_iter().flatten().min()
     }
 
     /// Does what the frame's verdicts demand. `now` is the door's clock, `wall` the journal's.
     pub fn frame(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
-        self.tick(now)?;
-        let mut written = Vec::new();
+        let mut written = Vec::from_iter(self.tick(now, wall)?);
         for sighting in seen.sightings.iter().filter(|s| s.is_news) {
             let Some(event) = self.event(sighting, seen, wall) else { continue };
             written.push(self.write(event).context("the door stays shut")?);
@@ -73,13 +75,47 @@ impl Actor {
         Ok(written)
     }
 
+    /// Does what a switch of the door demands.
+    pub fn switch(&mut self, change: Change, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+        let mut written = Vec::from_iter(self.tick(now, wall)?);
+        let news = self.doorway.step(now, change);
+        let Some(news) = news else { return Ok(written) };
+        let demand = decide::switches(news);
+        // Before it is written down: the journal may keep people out, but not in.
+        match demand {
+            Demand::Open => self.step(now, Input::Grant)?,
+            Demand::Lock => self.step(now, Input::Shut)?,
+            Demand::Record => {}
+        }
+        match self.tell(news, wall) {
+            Err(e) if demand == Demand::Open => {
+                eprintln!("limen: error: {e:#}; whoever goes out is let out all the same");
+            }
+            event => written.push(event?),
+        }
+        Ok(written)
+    }
+
     /// Lets time pass.
-    pub fn tick(&mut self, now: Millis) -> Result<()> {
+    pub fn tick(&mut self, now: Millis, wall: Timestamp) -> Result<Option<Event>> {
         // The pulse ends at its own moment, however late the call comes.
         while let Some(due) = self.pulse.deadline().filter(|d| *d <= now) {
             self.step(due.max(Millis::ZERO), Input::Tick)?;
         }
-        Ok(())
+        self.doorway.tick(now).map(|news| self.tell(news, wall)).transpose()
+    }
+
+    fn tell(&mut self, news: News, wall: Timestamp) -> Result<Event> {
+        let (kind, reason) = match news {
+            News::LetOut => (EventKind::Granted, Some("exit-button")),
+            News::Forced => (EventKind::DoorForced, None),
+            News::Held => (EventKind::DoorHeld, None),
+            News::Tampered => (EventKind::Fault, Some("tamper")),
+            News::Untampered => (EventKind::Fault, Some("tamper-over")),
+        };
+        let mut event = NewEvent::new(wall, kind);
+        event.reason = reason.map(str::to_owned);
+        self.write(event)
     }
 
     /// Shuts the door and says why there is nothing to see.
@@ -107,7 +143,7 @@ impl Actor {
     /// Ends: the running pulse runs out on a replay's clock, on a real one the door shuts now.
     pub fn finish(&mut self, now: Millis, run_out: bool) -> Result<()> {
         if run_out && let Some(due) = self.pulse.deadline() {
-            self.tick(due.max(now))?;
+            self.step(due.max(now), Input::Tick)?;
         }
         self.step(now, Input::Shut)
     }
@@ -115,6 +151,7 @@ impl Actor {
     fn step(&mut self, now: Millis, input: Input) -> Result<()> {
         if let Some(edge) = self.pulse.step(now, input) {
             self.apply(edge, now)?;
+            self.doorway.bolt(now, self.pulse.is_open());
         }
         Ok(())
     }
@@ -245,7 +282,8 @@ mod tests {
         let log = relay.log();
         let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
         let door = (ModelId::new("m").unwrap(), 0.4);
-        (Actor::new(Box::new(relay), pulse, None, journal, door, 500).unwrap(), log)
+        let door_of = (pulse, Doorway::new(5000));
+        (Actor::new(Box::new(relay), door_of, None, journal, door, 500).unwrap(), log)
     }
 
     /// A frame at `at` ms in which the subject is let in.
@@ -341,11 +379,47 @@ mod tests {
         let (mut actor, log) = actor(Gallery::open(&file).unwrap());
         let written = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
         assert_eq!(written.len(), 1);
-        actor.tick(Millis(1099)).unwrap();
+        assert_eq!(actor.tick(Millis(1099), Timestamp::now()).unwrap(), None);
         assert_eq!(log.edges().len(), 1);
-        actor.tick(Millis(9000)).unwrap();
+        assert_eq!(actor.tick(Millis(9000), Timestamp::now()).unwrap(), None);
         let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
         assert_eq!(times, [100, 1100]);
+    }
+
+    #[test]
+    fn switches_open_the_door_shut_it_and_are_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut actor, log) = actor(Gallery::open(&gallery(dir.path()).0).unwrap());
+        let mut told = |at, change: Option<Change>| -> Vec<String> {
+            let wall = Timestamp::now();
+            let events = match change {
+                Some(change) => actor.switch(change, Millis(at), wall).unwrap(),
+                None => Vec::from_iter(actor.tick(Millis(at), wall).unwrap()),
+            };
+            events.iter().map(|e| format!("{} {}", e.kind, e.reason.as_deref().unwrap_or_default())).collect()
+        };
+        let contact = |open| Some(Change::Contact { open });
+        assert!(told(0, contact(false)).is_empty());
+        assert_eq!(told(100, Some(Change::Exit { pressed: true })), ["granted exit-button"]);
+        assert!(told(500, contact(true)).is_empty());
+        assert!(told(1100, None).is_empty(), "the bolt falls");
+        assert_eq!(told(6100, None), ["door-held "]);
+        assert!(told(7000, contact(false)).is_empty());
+        assert_eq!(told(8000, contact(true)), ["door-forced "]);
+        assert!(told(8100, Some(Change::Exit { pressed: false })).is_empty());
+        assert_eq!(told(8200, Some(Change::Exit { pressed: true })), ["granted exit-button"]);
+        assert_eq!(told(8300, Some(Change::Tamper { alarm: true })), ["fault tamper"]);
+        assert_eq!(told(8400, Some(Change::Tamper { alarm: false })), ["fault tamper-over"]);
+        assert_eq!(log.edges().iter().map(|e| e.at_ms.0).collect::<Vec<_>>(), [100, 1100, 8200, 8300]);
+    }
+
+    #[test]
+    fn whoever_goes_out_is_let_out_though_nothing_can_be_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut actor, log) = actor(Gallery::open_read_only(&gallery(dir.path()).0).unwrap());
+        let press = Change::Exit { pressed: true };
+        assert_eq!(actor.switch(press, Millis(100), Timestamp::now()).unwrap(), Vec::new());
+        assert_eq!(log.edges().len(), 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::camera::turn::{Rotation, Turn};
 use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
 use crate::decide::Companions;
 use crate::display::{PanelSettings, PanelSource};
+use crate::inputs;
 use crate::relay::{ActiveLevel, FailState, GpioDriver, Pulse, RelaySource};
 
 /// The commented default as it ships; [`Config::default`] equals it (tested).
@@ -66,6 +67,8 @@ pub struct Config {
     pub quality: Limits,
     /// The door.
     pub door: Door,
+    /// The door's switches.
+    pub inputs: Inputs,
     /// The screen.
     pub display: Display,
     /// When the program, or the machine, is started anew.
@@ -228,6 +231,40 @@ impl Default for Door {
     }
 }
 
+/// Section `[inputs]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inputs {
+    /// The door contact: `gpio:NAME`, `gpio:/dev/gpiochip0:17`, or empty for none.
+    pub contact: String,
+    /// Level of a shut door.
+    pub contact_shut: ActiveLevel,
+    /// The exit button, likewise.
+    pub exit_button: String,
+    /// Level of a pressed button.
+    pub exit_pressed: ActiveLevel,
+    /// The switch in the housing, likewise.
+    pub tamper: String,
+    /// Level of an open housing.
+    pub tamper_alarm: ActiveLevel,
+    /// How long the door may stand open after it was locked again, ms.
+    pub held_open_ms: u64,
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self {
+            contact: String::new(),
+            contact_shut: ActiveLevel::Low,
+            exit_button: String::new(),
+            exit_pressed: ActiveLevel::Low,
+            tamper: String::new(),
+            tamper_alarm: ActiveLevel::High,
+            held_open_ms: 30_000,
+        }
+    }
+}
+
 /// Section `[display]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -310,12 +347,24 @@ impl Config {
         if let Err(e) = Pulse::new(door.fail, door.pulse_ms, door.max_open_ms) {
             return Some(("door.pulse_ms", e.to_string()));
         }
+        match inputs::wired(&self.inputs) {
+            Err(bad) => return Some(bad),
+            Ok(wired) if !wired.is_empty() && self.camera_source().is_some_and(|s| s.is_fake()) => {
+                return Some((
+                    "camera.source",
+                    "the switches of a real door go with a real camera; use a v4l2: camera, or leave [inputs] out"
+                        .into(),
+                ));
+            }
+            Ok(_) => {}
+        }
         let d = &self.decision;
         let q = &self.quality;
         range("camera.width_px", c.width_px.into(), 64.0, 4096.0)
             .or_else(|| range("camera.height_px", c.height_px.into(), 64.0, 4096.0))
             .or_else(|| range("camera.frames_per_second", c.frames_per_second.into(), 1.0, 120.0))
             .or_else(|| range("camera.hold_frames", c.hold_frames.into(), 1.0, 10_000.0))
+            .or_else(|| range("inputs.held_open_ms", self.inputs.held_open_ms as f64, 1000.0, 3_600_000.0))
             .or_else(|| range("models.min_face", self.models.min_face.into(), 0.02, 1.0))
             .or_else(|| range("models.threads", self.models.threads.into(), 0.0, 64.0))
             .or_else(|| range("models.full_search_ms", self.models.full_search_ms as f64, 0.0, 10_000.0))
@@ -460,7 +509,7 @@ mod tests {
     }
 
     /// (what is written, the field or word named, the line named)
-    const BAD: [(&str, &str, usize); 25] = [
+    const BAD: [(&str, &str, usize); 28] = [
         ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
         ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
         ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -485,6 +534,13 @@ mod tests {
         ("[display]\nwidth_px = 1", "display.width_px", 2),
         ("[display]\nverdict_ms = 5", "display.verdict_ms", 2),
         ("[camera]\nsource = \"replay:clip.y4m\"\n[door]\nrelay = \"gpio:door\"", "camera.source", 2),
+        ("[inputs]\ncontact = \"fake\"", "inputs.contact", 2),
+        ("[inputs]\nheld_open_ms = 5", "inputs.held_open_ms", 2),
+        (
+            "[camera]\nsource = \"replay:clip.y4m\"\n[door]\nrelay = \"fake\"\n[inputs]\ntamper = \"gpio:x\"",
+            "camera.source",
+            2,
+        ),
         ("[decision]\ncool_down_ms = 99999999", "decision.cool_down_ms", 2),
     ];
 

@@ -16,6 +16,8 @@ use limen_gallery_db::event::{Event, EventKind};
 use crate::act::Actor;
 use crate::camera::{self, CameraSource, Cure, Frame};
 use crate::config::Config;
+use crate::doorway::{Change, Doorway};
+use crate::inputs::{self, Sense};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
@@ -41,6 +43,7 @@ enum Message {
     Seen(Seen),
     CameraLost(String),
     CameraBack,
+    Switch(Change),
 }
 
 /// How time passes at the door.
@@ -83,6 +86,16 @@ pub struct Summary {
     pub denied: u64,
 }
 
+impl Summary {
+    fn count(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::Granted => self.granted += 1,
+            EventKind::Denied => self.denied += 1,
+            _ => {}
+        }
+    }
+}
+
 /// Watches the door until it is told otherwise or the clip ends. `report` hears every event as it is written.
 pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + Send)) -> Result<Ended> {
     let source: CameraSource = config.camera.source.parse()?;
@@ -91,10 +104,14 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
     let door = (recogniser.model.clone(), recogniser.policy.threshold);
     let relay = relay::open(&relay_source, config.door.active_level, config.door.gpio_driver)?;
+    let wired = inputs::wired(&config.inputs).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
+    let switches: Vec<_> =
+        wired.iter().map(|w| Ok((w.switch, inputs::open(w)?))).collect::<Result<_, relay::RelayError>>()?;
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
+    let doorway = Doorway::new(config.inputs.held_open_ms);
     let panel = display::panel::open(&config.display.panel.parse()?, config.panel_settings())?;
     let journal = Gallery::open(&config.gallery.file)?;
-    let mut actor = Actor::new(relay, pulse, panel, journal, door, config.display.verdict_ms)?;
+    let mut actor = Actor::new(relay, (pulse, doorway), panel, journal, door, config.display.verdict_ms)?;
     let mut watchdogs = Watchdogs::open(&config.watchdog.device)?;
     report(&actor.note(EventKind::Started, Timestamp::now())?);
     watchdogs.ready("watching the door");
@@ -113,7 +130,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let slot = &Slot::default();
     let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
-    let lost = send.clone();
+    let (lost, switched) = (send.clone(), send.clone());
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
     let overtake = if clip_time { Overtake::Wait } else { Overtake::NewestWins };
     let (hands, heard) = (&mut actor, &mut *report);
@@ -127,6 +144,14 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
             drop(lost);
             ending.natural(result)
         })?;
+        for (switch, sense) in switches {
+            let switched = switched.clone();
+            start(scope, switch.name(), move || {
+                let ending = Ending { stop, slot };
+                ending.natural(sense_switch(sense, stop, &switched))
+            })?;
+        }
+        drop(switched);
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
             ending.natural(recognise(watch, slot, send, &hearts.recognition))
@@ -336,6 +361,18 @@ fn nap(length: Duration, stop: &AtomicBool) {
     }
 }
 
+/// A switch's thread.
+fn sense_switch(mut sense: Box<dyn Sense>, stop: &AtomicBool, send: &SyncSender<Message>) -> Result<()> {
+    while !stop.load(Ordering::SeqCst) {
+        if let Some(change) = sense.next(NAP)?
+            && send.send(Message::Switch(change)).is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Recognition thread.
 fn recognise(mut watch: Watch, slot: &Slot<Frame>, send: SyncSender<Message>, heart: &Heart) -> Result<()> {
     loop {
@@ -374,7 +411,7 @@ fn act(
             Clock::Clip => receive.recv_timeout(NAP),
             Clock::Real(start) => {
                 now = real(start);
-                actor.tick(now)?;
+                actor.tick(now, Timestamp::now())?.iter().for_each(&mut *report);
                 let wait = actor.deadline().map_or(NAP, |d| Duration::from_millis(d.since(now)).min(NAP));
                 receive.recv_timeout(wait)
             }
@@ -387,11 +424,16 @@ fn act(
                 };
                 summary.frames += 1;
                 for event in actor.frame(&seen, now, Timestamp::now())? {
-                    match event.kind {
-                        EventKind::Granted => summary.granted += 1,
-                        EventKind::Denied => summary.denied += 1,
-                        _ => {}
-                    }
+                    summary.count(&event);
+                    report(&event);
+                }
+            }
+            Ok(Message::Switch(change)) => {
+                if let Clock::Real(start) = clock {
+                    now = real(start);
+                }
+                for event in actor.switch(change, now, Timestamp::now())? {
+                    summary.count(&event);
                     report(&event);
                 }
             }

@@ -2,7 +2,28 @@
 
 use serde::Serialize;
 
+use crate::doorway::News;
 use limen_models::quality::Reason as QualityReason;
+
+/// What the switches of the door demand. They come before whoever stands before the camera, and an open housing before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// Open: a way out is asked for.
+    Open,
+    /// Lock at once.
+    Lock,
+    /// Nothing: it is written down.
+    Record,
+}
+
+/// The switches' lines of the table.
+pub fn switches(news: News) -> Demand {
+    match news {
+        News::LetOut => Demand::Open,
+        News::Tampered => Demand::Lock,
+        News::Forced | News::Held | News::Untampered => Demand::Record,
+    }
+}
 
 /// What the gallery says of the best candidate at the moment of the frame.
 #[derive(Debug, Clone, PartialEq)]

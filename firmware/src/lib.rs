@@ -8,6 +8,8 @@ pub mod config;
 pub mod daemon;
 pub mod decide;
 pub mod display;
+pub mod doorway;
+pub mod inputs;
 pub mod recognise;
 pub mod relay;
 pub mod slot;

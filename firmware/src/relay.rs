@@ -95,6 +95,16 @@ pub enum ActiveLevel {
     Low,
 }
 
+impl ActiveLevel {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::High => Self::Low,
+            Self::Low => Self::High,
+        }
+    }
+}
+
 /// Which kernel interface drives a GPIO line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -129,6 +139,22 @@ impl fmt::Display for GpioLine {
     }
 }
 
+impl FromStr for GpioLine {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Err("nothing after the colon");
+        }
+        if !text.starts_with("/dev/") {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        let (chip, offset) = text.rsplit_once(':').ok_or("the line's number is missing after the chip")?;
+        let offset = offset.parse().map_err(|_| "the line's number must be 0, 1, 2, ...")?;
+        Ok(Self::Offset { chip: chip.into(), offset })
+    }
+}
+
 /// Which relay, as written in the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RelaySource {
@@ -155,17 +181,7 @@ impl FromStr for RelaySource {
             ("fake", None) => Ok(Self::Fake(None)),
             (_, Some("")) => Err(bad("nothing after the colon")),
             ("fake", Some(file)) => Ok(Self::Fake(Some(file.into()))),
-            ("gpio", Some(line)) => {
-                let Some((chip, offset)) = line.rsplit_once(':').filter(|(c, _)| c.starts_with("/dev/"))
-                else {
-                    if line.starts_with("/dev/") {
-                        return Err(bad("the line's number is missing after the chip"));
-                    }
-                    return Ok(Self::Gpio(GpioLine::Name(line.to_owned())));
-                };
-                let offset = offset.parse().map_err(|_| bad("the line's number must be 0, 1, 2, ..."))?;
-                Ok(Self::Gpio(GpioLine::Offset { chip: chip.into(), offset }))
-            }
+            ("gpio", Some(line)) => line.parse().map(Self::Gpio).map_err(bad),
             ("gpio", None) => Err(bad("no line after gpio")),
             _ => Err(bad("unknown kind")),
         }

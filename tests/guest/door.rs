@@ -4,7 +4,7 @@
 use limen::decide::Denial;
 use limen::display::screens::{Denied, Granted, OutOfOrder, Screen};
 
-use crate::house::{EARLY_MS, LATE_MS, PULSE_MS, furnish, open, openings, quiet, shows, until};
+use crate::house::{EARLY_MS, LATE_MS, PULSE_MS, furnish, open, openings, quiet, reports, shows, until};
 use crate::machine::{self, Guest};
 
 #[test]
@@ -36,12 +36,7 @@ fn the_right_people_are_let_in_and_nobody_else() {
     shows(&mut guest, &Screen::Granted(Granted::new("Ben")));
     quiet(&mut guest);
 
-    let pid = "$(cat /tmp/limen.pid)";
-    guest.sh(&format!(
-        ". /share/hardware.sh; kill {pid}; wait_for eval '! kill -0 {pid}' && [ \"$(line 2)\" = 0 ]"
-    ));
-    let said = guest.sh("/tmp/limen events --config /share/limen.toml --json");
-    let events: Vec<serde_json::Value> = said.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let events = reports(&mut guest);
     let kinds: Vec<String> = events
         .iter()
         .filter(|e| e["kind"] != "enrolled")

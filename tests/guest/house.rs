@@ -144,6 +144,16 @@ pub fn openings(guest: &mut Guest) -> Vec<(u64, Option<u64>)> {
     all
 }
 
+/// Stops `limen run`; what its journal says after that.
+pub fn reports(guest: &mut Guest) -> Vec<serde_json::Value> {
+    let pid = "$(cat /tmp/limen.pid)";
+    guest.sh(&format!(
+        ". /share/hardware.sh; kill {pid}; wait_for eval '! kill -0 {pid}' && [ \"$(line 2)\" = 0 ]"
+    ));
+    let said = guest.sh("/tmp/limen events --config /share/limen.toml --json");
+    said.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
 /// Nobody stands before the camera, and whatever was to be decided by the frames on their way is decided and done.
 pub fn quiet(guest: &mut Guest) {
     let script = ". /share/hardware.sh; camera_feed /share/nobody.yuv

@@ -6,3 +6,4 @@ mod door;
 mod hang;
 mod house;
 mod machine;
+mod switches;

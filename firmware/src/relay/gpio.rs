@@ -10,6 +10,7 @@ use embedded_hal::digital::{OutputPin, PinState};
 use super::{ActiveLevel, Coil, GpioDriver, GpioLine, Relay, RelayError};
 use crate::time::Millis;
 
+pub mod switch;
 mod v1;
 mod v2;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use embedded_hal::digital::{Error, ErrorKind, ErrorType, OutputPin, PinState};
 use gpiocdev::line::Value;
-use gpiocdev::request::Request;
+use gpiocdev::request::{Builder, Request};
 
 use super::super::{GpioLine, RelayError};
 use super::CONSUMER;
@@ -44,11 +44,20 @@ impl OutputPin for CdevV2Pin {
 
 /// Requests `line` as an output that begins at `level`; no active-low flag, so values are plain levels.
 pub(super) fn open(line: &GpioLine, level: PinState) -> Result<CdevV2Pin, RelayError> {
-    let relay = || format!("gpio:{line}");
     let value = match level {
         PinState::High => Value::Active,
         PinState::Low => Value::Inactive,
     };
+    builder(line)?.as_output(value).request().map(CdevV2Pin).map_err(|e| RelayError::Io {
+        relay: format!("gpio:{line}"),
+        doing: "requesting the line",
+        why: e.to_string(),
+    })
+}
+
+/// A request for `line`, which is there and free.
+pub(super) fn builder(line: &GpioLine) -> Result<Builder, RelayError> {
+    let relay = || format!("gpio:{line}");
     let mut request = Request::builder();
     request.with_consumer(CONSUMER);
     match line {
@@ -67,9 +76,5 @@ pub(super) fn open(line: &GpioLine, level: PinState) -> Result<CdevV2Pin, RelayE
             request.on_chip(chip).with_line(*offset);
         }
     }
-    request.as_output(value).request().map(CdevV2Pin).map_err(|e| RelayError::Io {
-        relay: relay(),
-        doing: "requesting the line",
-        why: e.to_string(),
-    })
+    Ok(request)
 }

@@ -1,0 +1,70 @@
+//! A switch on a GPIO line by the character device's uAPI v2: edges as the kernel saw them, without the bounces.
+
+use std::time::Duration;
+
+use gpiocdev::line::{Bias, EdgeDetection, EdgeKind, Value};
+use gpiocdev::request::Request;
+
+use super::v2;
+use crate::doorway::Change;
+use crate::inputs::{Sense, Switch, Wired};
+use crate::relay::{ActiveLevel, RelayError};
+
+/// A level that lasts for less is a bounce.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// Takes the line of `wired` as an input.
+pub fn open(wired: &Wired) -> Result<Box<dyn Sense>, RelayError> {
+    let name = format!("gpio:{}", wired.line);
+    // What a cut wire reads as.
+    let cut = match wired.switch {
+        Switch::Contact | Switch::Tamper => wired.active,
+        Switch::Exit => wired.active.other(),
+    };
+    let bias = match cut {
+        ActiveLevel::High => Bias::PullUp,
+        ActiveLevel::Low => Bias::PullDown,
+    };
+    let request = v2::builder(&wired.line)?
+        .as_input()
+        .with_bias(bias)
+        .with_edge_detection(EdgeDetection::BothEdges)
+        .with_debounce_period(DEBOUNCE)
+        .request()
+        .map_err(|e| RelayError::Io {
+            relay: name.clone(),
+            doing: "requesting the line",
+            why: e.to_string(),
+        })?;
+    Ok(Box::new(Line { request, switch: wired.switch, active: wired.active, last: None, name }))
+}
+
+struct Line {
+    request: Request,
+    switch: Switch,
+    active: ActiveLevel,
+    /// `None` until it was read.
+    last: Option<bool>,
+    name: String,
+}
+
+impl Line {
+    fn failed(&self, e: &gpiocdev::Error) -> RelayError {
+        RelayError::Io { relay: self.name.clone(), doing: "reading the line", why: e.to_string() }
+    }
+}
+
+impl Sense for Line {
+    fn next(&mut self, limit: Duration) -> Result<Option<Change>, RelayError> {
+        // A wait that fails, as by a signal, ends like one in vain: the level is read, and a line that is gone says so then.
+        let waited = self.last.is_some() && self.request.wait_edge_event(limit).unwrap_or(false);
+        let high = if waited {
+            self.request.read_edge_event().map_err(|e| self.failed(&e))?.kind == EdgeKind::Rising
+        } else {
+            // Edges that came too many for the kernel's memory are made good for.
+            self.request.lone_value().map_err(|e| self.failed(&e))? == Value::Active
+        };
+        let active = high == (self.active == ActiveLevel::High);
+        Ok((self.last.replace(active) != Some(active)).then(|| self.switch.change(active)))
+    }
+}
