@@ -18,6 +18,8 @@ tamper = \"gpio:tamper\"
 held_open_ms = 3000
 [door]",
     );
+    // Long enough to tell its own end from one that came before it.
+    change(&guest, "pulse_ms = 4000", "pulse_ms = 8000");
     open(&mut guest);
     // Wired as shipped: each switch goes to ground. The door and the housing are shut.
     guest.sh(". /share/hardware.sh; wait_for grep started /tmp/out; pull 0 down; pull 3 down; wait_for grep tamper-over /tmp/out");
@@ -34,6 +36,8 @@ held_open_ms = 3000
     guest.sh(". /share/hardware.sh; pull 0 up; wait_for grep door-forced /tmp/out; pull 0 down");
     // A housing that is opened shuts the door at once.
     guest.sh(". /share/hardware.sh; pull 1 down; wait_for eval '[ \"$(line 2)\" = 1 ]'; pull 1 up; pull 3 up; wait_for eval '[ \"$(line 2)\" = 0 ]'");
+    let cut_short = openings(&mut guest).last().and_then(|(_, length)| *length).expect("the door is shut");
+    assert!(cut_short < 7500, "open for {cut_short} ms");
     // A wire that is cut is an open door.
     guest.sh(". /share/hardware.sh; sleep 2; pull 0 up; wait_for eval '[ \"$(grep -c door-forced /tmp/out)\" = 2 ]'");
 
