@@ -66,6 +66,7 @@ pull() { # NUMBER up|down
     sleep 0.3
 }
 line() { cat "/tmp/lines/sim_gpio$1/value"; } # NUMBER
+line_is() { [ "$(line "$1")" = "$2" ]; } # NUMBER VALUE
 
 display_up() {
     modprobe -a bochs virtio-gpu 2>/dev/null || true

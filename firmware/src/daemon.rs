@@ -55,6 +55,16 @@ enum Clock {
     Clip,
 }
 
+impl Clock {
+    /// The moment, which is `clip` on a clip's clock.
+    fn now(self, clip: Millis) -> Millis {
+        match self {
+            Self::Real(start) => start.elapsed().into(),
+            Self::Clip => clip,
+        }
+    }
+}
+
 /// What a running daemon is told from outside.
 #[derive(Debug, Default)]
 pub struct Orders {
@@ -401,7 +411,6 @@ fn act(
 ) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut now = Millis::ZERO;
-    let real = |start: Instant| Millis::from(start.elapsed());
     loop {
         heart.beat();
         if stop.load(Ordering::SeqCst) {
@@ -409,38 +418,31 @@ fn act(
         }
         let message = match clock {
             Clock::Clip => receive.recv_timeout(NAP),
-            Clock::Real(start) => {
-                now = real(start);
+            Clock::Real(_) => {
+                now = clock.now(now);
                 actor.tick(now, Timestamp::now())?.iter().for_each(&mut *report);
                 let wait = actor.deadline().map_or(NAP, |d| Duration::from_millis(d.since(now)).min(NAP));
                 receive.recv_timeout(wait)
             }
         };
-        match message {
+        let written = match message {
             Ok(Message::Seen(seen)) => {
-                now = match clock {
-                    Clock::Clip => seen.frame.at,
-                    Clock::Real(start) => real(start),
-                };
+                now = clock.now(seen.frame.at);
                 summary.frames += 1;
-                for event in actor.frame(&seen, now, Timestamp::now())? {
-                    summary.count(&event);
-                    report(&event);
-                }
+                actor.frame(&seen, now, Timestamp::now())?
             }
             Ok(Message::Switch(change)) => {
-                if let Clock::Real(start) = clock {
-                    now = real(start);
-                }
-                for event in actor.switch(change, now, Timestamp::now())? {
-                    summary.count(&event);
-                    report(&event);
-                }
+                now = clock.now(now);
+                actor.switch(change, now, Timestamp::now())?
             }
-            Ok(Message::CameraLost(note)) => report(&actor.out_of_order(now, Timestamp::now(), &note)?),
-            Ok(Message::CameraBack) => report(&actor.note(EventKind::CameraBack, Timestamp::now())?),
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Message::CameraLost(note)) => vec![actor.out_of_order(now, Timestamp::now(), &note)?],
+            Ok(Message::CameraBack) => vec![actor.note(EventKind::CameraBack, Timestamp::now())?],
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => break,
+        };
+        for event in &written {
+            summary.count(event);
+            report(event);
         }
     }
     let clip_ended = matches!(clock, Clock::Clip) && !stop.load(Ordering::SeqCst);

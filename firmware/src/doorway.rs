@@ -92,8 +92,7 @@ impl Doorway {
                 }
                 let just_locked = self.locked_at.is_some_and(|at| now < at.plus(GRACE_MS));
                 if before.is_some() && !self.unlocked && !just_locked {
-                    // Told once, and not as held as well.
-                    self.untold_since = None;
+                    // Told once, and not as held as well: it stays out of `untold_since`.
                     return Some(News::Forced);
                 }
                 self.untold_since = Some(now);

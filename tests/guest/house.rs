@@ -147,9 +147,7 @@ pub fn openings(guest: &mut Guest) -> Vec<(u64, Option<u64>)> {
 /// Stops `limen run`; what its journal says after that.
 pub fn reports(guest: &mut Guest) -> Vec<serde_json::Value> {
     let pid = "$(cat /tmp/limen.pid)";
-    guest.sh(&format!(
-        ". /share/hardware.sh; kill {pid}; wait_for eval '! kill -0 {pid}' && [ \"$(line 2)\" = 0 ]"
-    ));
+    guest.sh(&format!(". /share/hardware.sh; kill {pid}; wait_for eval '! kill -0 {pid}' && line_is 2 0"));
     let said = guest.sh("/tmp/limen events --config /share/limen.toml --json");
     said.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
@@ -157,7 +155,7 @@ pub fn reports(guest: &mut Guest) -> Vec<serde_json::Value> {
 /// Nobody stands before the camera, and whatever was to be decided by the frames on their way is decided and done.
 pub fn quiet(guest: &mut Guest) {
     let script = ". /share/hardware.sh; camera_feed /share/nobody.yuv
-        now= ; until [ \"$now\" = \"$(wc -l </tmp/out)\" ] && [ \"$(line 2)\" = 0 ]; do
+        now= ; until [ \"$now\" = \"$(wc -l </tmp/out)\" ] && line_is 2 0; do
             now=$(wc -l </tmp/out); sleep 12
         done";
     guest.run(script, SLOW).fine();

@@ -25,17 +25,19 @@ held_open_ms = 3000
     guest.sh(". /share/hardware.sh; wait_for grep started /tmp/out; pull 0 down; pull 3 down; wait_for grep tamper-over /tmp/out");
 
     // Whoever goes out presses the button and opens the door, which falls shut behind them.
-    guest.sh(". /share/hardware.sh; pull 1 down; wait_for eval '[ \"$(line 2)\" = 1 ]'; pull 0 up; pull 1 up; pull 0 down");
-    guest.sh(". /share/hardware.sh; wait_for eval '[ \"$(line 2)\" = 0 ]'");
+    guest.sh(". /share/hardware.sh; pull 1 down; wait_for line_is 2 1; pull 0 up; pull 1 up; pull 0 down");
+    guest.sh(". /share/hardware.sh; wait_for line_is 2 0");
     let once = openings(&mut guest);
     assert_eq!(once.len(), 1, "{once:?}");
     assert!(once[0].1.is_some_and(|length| length > PULSE_MS / 2), "{once:?}");
 
     // Next it is left open, then forced.
-    guest.sh(". /share/hardware.sh; pull 1 down; wait_for eval '[ \"$(line 2)\" = 1 ]'; pull 0 up; pull 1 up; wait_for grep door-held /tmp/out; pull 0 down; sleep 2");
+    guest.sh(". /share/hardware.sh; pull 1 down; wait_for line_is 2 1; pull 0 up; pull 1 up; wait_for grep door-held /tmp/out; pull 0 down; sleep 2");
     guest.sh(". /share/hardware.sh; pull 0 up; wait_for grep door-forced /tmp/out; pull 0 down");
     // A housing that is opened shuts the door at once.
-    guest.sh(". /share/hardware.sh; pull 1 down; wait_for eval '[ \"$(line 2)\" = 1 ]'; pull 1 up; pull 3 up; wait_for eval '[ \"$(line 2)\" = 0 ]'");
+    guest.sh(
+        ". /share/hardware.sh; pull 1 down; wait_for line_is 2 1; pull 1 up; pull 3 up; wait_for line_is 2 0",
+    );
     let cut_short = openings(&mut guest).last().and_then(|(_, length)| *length).expect("the door is shut");
     assert!(cut_short < 7500, "open for {cut_short} ms");
     // A wire that is cut is an open door.

@@ -41,9 +41,13 @@ fn noise(len: usize, seed: u64) -> Vec<f32> {
 
 /// Largest difference, in units of the largest number, which is 1 at least: terms of that size may cancel out.
 fn distance(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
     let scale = b.iter().fold(1.0f32, |m, x| m.max(x.abs()));
-    a.iter().zip(b).fold(0.0f32, |m, (x, y)| m.max((x - y).abs())) / scale
+    most_off(a, b) / scale
+}
+
+fn most_off(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |m, (x, y)| m.max((x - y).abs()))
 }
 
 /// f32 sums of some hundred to some thousand terms in another order; Winograd's transforms cost about one digit.
@@ -214,8 +218,7 @@ proptest! {
             // By the largest sum of magnitudes: products may cancel, and what each lost in rounding stays.
             let [x_size, w_size] = [&x, &weights].map(|all| all.iter().map(|v| v.abs()).collect::<Vec<_>>());
             let size = case.convolve(&x_size, &w_size).into_iter().fold(1.0, f32::max);
-            let got = &run(&program, case.images, &x)[0];
-            let off = got.iter().zip(&want).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / size;
+            let off = most_off(&run(&program, case.images, &x)[0], &want) / size;
             prop_assert!(off < 0.03, "off by {off}");
         }
     }

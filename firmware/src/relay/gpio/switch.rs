@@ -15,7 +15,6 @@ const DEBOUNCE: Duration = Duration::from_millis(10);
 
 /// Takes the line of `wired` as an input.
 pub fn open(wired: &Wired) -> Result<Box<dyn Sense>, RelayError> {
-    let name = format!("gpio:{}", wired.line);
     // What a cut wire reads as.
     let cut = match wired.switch {
         Switch::Contact | Switch::Tamper => wired.active,
@@ -25,17 +24,14 @@ pub fn open(wired: &Wired) -> Result<Box<dyn Sense>, RelayError> {
         ActiveLevel::High => Bias::PullUp,
         ActiveLevel::Low => Bias::PullDown,
     };
-    let request = v2::builder(&wired.line)?
-        .as_input()
-        .with_bias(bias)
-        .with_edge_detection(EdgeDetection::BothEdges)
-        .with_debounce_period(DEBOUNCE)
-        .request()
-        .map_err(|e| RelayError::Io {
-            relay: name.clone(),
-            doing: "requesting the line",
-            why: e.to_string(),
-        })?;
+    let request = v2::request(&wired.line, |asked| {
+        asked
+            .as_input()
+            .with_bias(bias)
+            .with_edge_detection(EdgeDetection::BothEdges)
+            .with_debounce_period(DEBOUNCE)
+    })?;
+    let name = format!("gpio:{}", wired.line);
     Ok(Box::new(Line { request, switch: wired.switch, active: wired.active, last: None, name }))
 }
 

@@ -48,15 +48,14 @@ pub(super) fn open(line: &GpioLine, level: PinState) -> Result<CdevV2Pin, RelayE
         PinState::High => Value::Active,
         PinState::Low => Value::Inactive,
     };
-    builder(line)?.as_output(value).request().map(CdevV2Pin).map_err(|e| RelayError::Io {
-        relay: format!("gpio:{line}"),
-        doing: "requesting the line",
-        why: e.to_string(),
-    })
+    request(line, |asked| asked.as_output(value)).map(CdevV2Pin)
 }
 
-/// A request for `line`, which is there and free.
-pub(super) fn builder(line: &GpioLine) -> Result<Builder, RelayError> {
+/// Takes `line`, which must be there and free, as `asked` says.
+pub(super) fn request(
+    line: &GpioLine,
+    asked: impl FnOnce(&mut Builder) -> &mut Builder,
+) -> Result<Request, RelayError> {
     let relay = || format!("gpio:{line}");
     let mut request = Request::builder();
     request.with_consumer(CONSUMER);
@@ -76,5 +75,9 @@ pub(super) fn builder(line: &GpioLine) -> Result<Builder, RelayError> {
             request.on_chip(chip).with_line(*offset);
         }
     }
-    Ok(request)
+    asked(&mut request).request().map_err(|e| RelayError::Io {
+        relay: relay(),
+        doing: "requesting the line",
+        why: e.to_string(),
+    })
 }
