@@ -132,12 +132,8 @@ impl Actor {
     }
 
     /// On the disk when it returns.
-    fn write(&mut self, mut event: NewEvent) -> Result<Event> {
-        // The journal keeps milliseconds; what is reported is what is kept.
-        event.time = Timestamp::from_millisecond(event.time.as_millisecond()).unwrap_or(event.time);
-        let seq = self.journal.append(&event).context("the journal cannot be written")?;
-        let NewEvent { time, kind, subject, external_id, score, threshold, reason, model, detail } = event;
-        Ok(Event { seq, time, kind, subject, external_id, score, threshold, reason, model, detail })
+    fn write(&mut self, event: NewEvent) -> Result<Event> {
+        self.journal.append(&event).context("the journal cannot be written")
     }
 
     /// Ends: the running pulse runs out on a replay's clock, on a real one the door shuts now.

@@ -25,6 +25,7 @@ pub mod gallery;
 pub mod identify;
 pub mod pick;
 pub mod probe;
+pub mod release;
 pub mod run;
 pub mod verify;
 
@@ -81,10 +82,12 @@ pub enum Command {
     /// Look after the people enrolled
     #[command(subcommand)]
     Gallery(gallery::Command),
-    /// Read the journal
+    /// Read the journal, or check it
     Events(events::Events),
     /// Watch the door
     Run(run::Run),
+    /// Take the current from the door's relay and end: the door is in its fail state
+    Release(release::Release),
     /// Mark every face of a clip with its identity
     Annotate(annotate::Annotate),
     /// Check a configuration file without starting anything
@@ -159,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Gallery(c) => gallery::run(c),
         Command::Events(c) => events::run(c),
         Command::Run(c) => run::run(c),
+        Command::Release(c) => release::run(c),
         Command::Annotate(c) => annotate::run(c),
         Command::Check(c) => check::run(c),
         Command::Demo(c) => demo::run(c),

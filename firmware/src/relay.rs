@@ -54,6 +54,18 @@ pub enum RelayError {
         /// Who, as far as the kernel tells.
         by: String,
     },
+    /// Read back, the line is not where it was driven to.
+    #[error(
+        "{relay}: {doing} did nothing: read back, the line is {level}; is it shorted, or does something else drive it?"
+    )]
+    Stuck {
+        /// The relay, as in the setting.
+        relay: String,
+        /// What was tried.
+        doing: &'static str,
+        /// Where the line is.
+        level: &'static str,
+    },
     /// This program was built without that back end.
     #[error("{relay}: this build of limen has no {feature} support; build it with `--features {feature}`")]
     NotBuilt {
@@ -209,6 +221,25 @@ pub fn open(
         RelaySource::Fake(Some(file)) => Ok(Box::new(fake::FakeRelay::with_file(file)?)),
         #[cfg(feature = "gpio")]
         RelaySource::Gpio(line) => gpio::open(line, active, driver),
+        #[cfg(not(feature = "gpio"))]
+        RelaySource::Gpio(_) => {
+            let _ = (active, driver);
+            Err(RelayError::NotBuilt { relay: source.to_string(), feature: "gpio" })
+        }
+    }
+}
+
+/// What a relay's line says without being driven: nothing moves. `None` where there is nothing to read, on a simulated relay
+/// and through uAPI v1. Errors with [`RelayError::Busy`] while `limen run` holds the line.
+pub fn look(
+    source: &RelaySource,
+    active: ActiveLevel,
+    driver: GpioDriver,
+) -> Result<Option<Coil>, RelayError> {
+    match source {
+        RelaySource::Fake(_) => Ok(None),
+        #[cfg(feature = "gpio")]
+        RelaySource::Gpio(line) => gpio::look(line, active, driver),
         #[cfg(not(feature = "gpio"))]
         RelaySource::Gpio(_) => {
             let _ = (active, driver);

@@ -3,7 +3,7 @@
 mod import;
 mod line;
 
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -12,9 +12,10 @@ use rusqlite::{Connection, MAIN_DB};
 use serde::Serialize;
 
 pub use crate::backup::import::{ImportReport, OnExisting};
-use crate::backup::line::{FORMAT, Header, Line, VERSION, Writer};
+use crate::backup::line::{FORMAT, Header, Line, LineError, Reader, VERSION, Writer};
 use crate::error::{Fault, GalleryError};
-use crate::event::{self, EventFilter};
+use crate::event;
+use crate::event::chain::{self, Head};
 use crate::file::private;
 use crate::gallery::Gallery;
 use crate::subject;
@@ -41,6 +42,8 @@ pub struct ExportReport {
     pub events: u64,
     /// Whose templates.
     pub models: Vec<ModelId>,
+    /// Where the journal ended, whether it is in the export or not.
+    pub head: Option<Head>,
 }
 
 impl Gallery {
@@ -68,6 +71,17 @@ impl Gallery {
             db.backup(MAIN_DB, to, None::<fn(Progress)>).map_err(|e| Fault::from(Fault::from(e).at(to)))
         });
         keep(to, copied)
+    }
+}
+
+/// Where the journal ended when the export `of` was made; `None` if it was empty, or the export is of format 1, which did
+/// not say. Errors as [`Gallery::import`].
+pub fn head_of(of: &Path) -> Result<Option<Head>, GalleryError> {
+    let file = std::fs::File::open(of).map_err(|e| GalleryError::io(of, e))?;
+    let mut reader = Reader::new(BufReader::new(file));
+    match reader.next().map_err(|e| import::refuse(of, 1, e))? {
+        Some(Line::Header(header)) => Ok(header.head),
+        _ => Err(import::refuse(of, 1, LineError::Foreign)),
     }
 }
 
@@ -102,6 +116,7 @@ fn write<W: Write>(
         templates: count("SELECT count(*) FROM template")?,
         events: if journal == Journal::Take { count("SELECT count(*) FROM event")? } else { 0 },
         models: models.into_iter().map(ModelId::new).collect::<Result<_, _>>()?,
+        head: chain::head(db)?,
     };
     let mut put = |line: Line| out.put(&line).map_err(|e| Fault::from(GalleryError::io(to, e)));
     put(Line::Header(Header {
@@ -112,11 +127,12 @@ fn write<W: Write>(
         templates: report.templates,
         events: report.events,
         models: report.models.clone(),
+        head: report.head,
     }))?;
     subject::for_each(db, |s| put(Line::Subject(Box::new(s))))?;
     template::for_each(db, Which::All, |t| put(Line::Template(Box::new(t.into()))))?;
     if journal == Journal::Take {
-        event::for_each(db, &EventFilter::default(), |e| put(Line::Event(Box::new(e))))?;
+        event::for_each_entry(db, |entry, _| put(Line::Entry(Box::new(entry))))?;
     }
     Ok(report)
 }

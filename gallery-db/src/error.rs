@@ -6,6 +6,7 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::enrol::EnrolRefusal;
+use crate::event::Seq;
 
 /// What a caller can do about a [`GalleryError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +136,19 @@ pub enum GalleryError {
         /// What the check found.
         why: String,
     },
+    /// Repair: somebody has been at the journal.
+    #[error(
+        "{path}: the journal is not as it was written: event {seq} {why}; keep this file as it is, and compare it with \
+         an earlier backup or export"
+    )]
+    Broken {
+        /// The gallery.
+        path: PathBuf,
+        /// The first event that does not fit.
+        seq: Seq,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Refuse: the system failed on a file.
     #[error("{path}: {source}; check the file, its folder and the disk")]
     Io {
@@ -158,7 +172,7 @@ impl GalleryError {
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Busy { .. } | Self::Full { .. } => Remedy::Retry,
-            Self::Corrupt { .. } => Remedy::Repair,
+            Self::Corrupt { .. } | Self::Broken { .. } => Remedy::Repair,
             _ => Remedy::Refuse,
         }
     }
@@ -187,6 +201,8 @@ pub(crate) enum Fault {
     Sql(rusqlite::Error),
     /// The file holds what this program never wrote.
     Damaged(String),
+    /// An event is not as it was written.
+    Broken { seq: Seq, why: &'static str },
     /// From the system.
     Io(std::io::Error),
     /// Decided by this crate.
@@ -199,6 +215,7 @@ impl Fault {
         match self {
             Self::Sql(source) => from_sqlite(path, source),
             Self::Damaged(why) => GalleryError::Corrupt { path: path.to_owned(), why },
+            Self::Broken { seq, why } => GalleryError::Broken { path: path.to_owned(), seq, why },
             Self::Io(source) => GalleryError::Io { path: path.to_owned(), source },
             Self::Refused(error) => error,
         }

@@ -1,15 +1,19 @@
-//! The journal: what was seen and decided, append-only.
+//! The journal: what was seen and decided, append-only, each event bound to the one before it.
+
+pub mod chain;
+pub mod verify;
 
 use jiff::Timestamp;
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Fault, GalleryError};
+use crate::event::chain::{Digest, Salt};
 use crate::score::{Score, Threshold};
 use crate::subject::{Key, SubjectId, check_external_id, find};
 use crate::template::ModelId;
-use crate::time::{from_ms, to_ms};
+use crate::time::{from_ms, to_ms, whole_ms};
 
 /// Most bytes of an event's detail as JSON.
 pub const MAX_DETAIL: usize = 4096;
@@ -190,9 +194,9 @@ pub struct Event {
     pub time: Timestamp,
     /// What.
     pub kind: EventKind,
-    /// Whom it concerned, as long as that person is in the gallery.
+    /// Whom it concerned; the person may be gone. `None` also once it was made to forget the person.
     pub subject: Option<SubjectId>,
-    /// That person's external id as it was then.
+    /// That person's external id as it was then; stays and goes with `subject`.
     pub external_id: Option<String>,
     /// Best similarity seen.
     pub score: Option<Score>,
@@ -204,6 +208,23 @@ pub struct Event {
     pub model: Option<ModelId>,
     /// More, as a JSON object.
     pub detail: Option<serde_json::Value>,
+    /// Binds the event, and all before it, to what they were when written; all zeros in exports of format 1, which had
+    /// none.
+    #[serde(default)]
+    pub hash: Digest,
+}
+
+/// An event with what its hash covers besides, as file and exports hold it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    pub(crate) event: Event,
+    /// Hash of the event before it, all zeros for the first.
+    pub(crate) prev: Digest,
+    /// Salted hash of whom it concerned, which stays when the person is forgotten.
+    pub(crate) who: Option<Digest>,
+    /// Goes with the person.
+    pub(crate) salt: Option<Salt>,
 }
 
 /// The same, flat, as it goes into CSV: every field a number or a text, in this order.
@@ -229,6 +250,8 @@ pub struct EventRow {
     pub model: Option<String>,
     /// As [`Event::detail`], JSON text.
     pub detail: Option<String>,
+    /// As [`Event::hash`].
+    pub hash: Digest,
 }
 
 impl From<Event> for EventRow {
@@ -244,6 +267,7 @@ impl From<Event> for EventRow {
             reason: e.reason,
             model: e.model.map(String::from),
             detail: e.detail.map(|d| d.to_string()),
+            hash: e.hash,
         }
     }
 }
@@ -311,8 +335,11 @@ impl EventFilter {
     }
 }
 
+/// Every column that an [`Entry`] is made of.
 const SELECT: &str =
-    "SELECT seq, time, kind, subject, external_id, score, threshold, reason, model, detail FROM event";
+    "SELECT seq, time, kind, subject, external_id, score, threshold, reason, model, detail, hash,
+        prev, who, salt
+     FROM event LEFT JOIN event_subject USING (seq)";
 
 fn read(row: &Row<'_>) -> Result<Event, Fault> {
     let seq = Seq(row.get(0)?);
@@ -332,6 +359,16 @@ fn read(row: &Row<'_>) -> Result<Event, Fault> {
         reason: row.get(7)?,
         model: model.map(ModelId::new).transpose().map_err(|e| damaged(&e))?,
         detail: detail.map(|d| serde_json::from_str(&d)).transpose().map_err(|e| damaged(&e))?,
+        hash: Digest::from_bytes(row.get(10)?),
+    })
+}
+
+fn read_entry(row: &Row<'_>) -> Result<Entry, Fault> {
+    Ok(Entry {
+        event: read(row)?,
+        prev: Digest::from_bytes(row.get(11)?),
+        who: row.get::<_, Option<_>>(12)?.map(Digest::from_bytes),
+        salt: row.get::<_, Option<_>>(13)?.map(Salt::from_bytes),
     })
 }
 
@@ -350,49 +387,94 @@ pub(crate) fn for_each(
     Ok(())
 }
 
+/// The whole journal, oldest first, each entry with its detail as the file has it.
+pub(crate) fn for_each_entry(
+    db: &Connection,
+    mut each: impl FnMut(Entry, Option<&str>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let (sql, values) = EventFilter::default().sql();
+    let mut query = db.prepare_cached(&sql)?;
+    let mut rows = query.query(params_from_iter(values))?;
+    while let Some(row) = rows.next()? {
+        each(read_entry(row)?, row.get_ref(9)?.as_str_or_null().map_err(rusqlite::Error::from)?)?;
+    }
+    Ok(())
+}
+
 /// Writes an event at the end of the journal. A person who has gone meanwhile is no reason to lose the event.
-pub(crate) fn append(db: &Connection, new: &NewEvent) -> Result<Seq, Fault> {
+pub(crate) fn append(db: &Connection, new: &NewEvent) -> Result<Event, Fault> {
     new.check()?;
     let key = new.subject.map(Key::Id).or(new.external_id.as_deref().map(Key::External));
     let subject = key.map(|key| find(db, key)).transpose()?.flatten();
     let external_id = new.external_id.as_ref().or(subject.as_ref().map(|s| &s.external_id));
-    insert(
-        db,
-        None,
-        &Event {
-            seq: Seq(0), // given by the file
-            time: new.time,
-            kind: new.kind,
-            subject: subject.as_ref().map(|s| s.id),
-            external_id: external_id.cloned(),
-            score: new.score,
-            threshold: new.threshold,
-            reason: new.reason.clone(),
-            model: new.model.clone(),
-            detail: new.detail.clone(),
-        },
-    )
+    // The number that the file would give: it must be known before the hash.
+    let given = db
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'event'")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let event = Event {
+        seq: Seq(given.unwrap_or(0) + 1),
+        time: whole_ms(new.time),
+        kind: new.kind,
+        subject: subject.as_ref().map(|s| s.id),
+        external_id: external_id.cloned(),
+        score: new.score,
+        threshold: new.threshold,
+        reason: new.reason.clone(),
+        model: new.model.clone(),
+        detail: new.detail.clone(),
+        hash: Digest::default(),
+    };
+    let prev = chain::head(db)?.map_or(Digest::default(), |head| head.hash);
+    let entry = Entry::sealed(event, prev);
+    insert(db, &entry)?;
+    Ok(entry.event)
 }
 
-/// Writes a row as it is, at `seq` if given, else at the end.
-pub(crate) fn insert(db: &Connection, seq: Option<Seq>, e: &Event) -> Result<Seq, Fault> {
+/// Writes an entry as it is.
+pub(crate) fn insert(db: &Connection, entry: &Entry) -> Result<(), Fault> {
+    let Entry { event: e, prev, who, salt } = entry;
     db.prepare_cached(
-        "INSERT INTO event (seq, time, kind, subject, score, threshold, reason, model, detail, external_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO event (seq, time, kind, who, score, threshold, reason, model, detail, prev, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
-        seq.map(Seq::number),
+        e.seq.number(),
         to_ms(e.time),
         e.kind.as_str(),
-        e.subject.as_ref().map(SubjectId::as_bytes),
+        who.as_ref().map(Digest::as_bytes),
         e.score.map(Score::value),
         e.threshold.map(Threshold::value),
         e.reason,
         e.model.as_ref().map(ModelId::as_str),
         e.detail.as_ref().map(ToString::to_string),
-        e.external_id,
+        prev.as_bytes(),
+        e.hash.as_bytes(),
     ])?;
-    Ok(Seq(db.last_insert_rowid()))
+    if let Some(salt) = salt {
+        db.prepare_cached(
+            "INSERT INTO event_subject (seq, salt, subject, external_id) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            e.seq.number(),
+            salt.as_bytes(),
+            e.subject.as_ref().map(SubjectId::as_bytes),
+            e.external_id
+        ])?;
+    }
+    Ok(())
+}
+
+/// Makes the journal forget the person who has, or had, this external id, under any id; says how many events forgot
+/// them.
+pub(crate) fn forget(db: &Connection, external_id: &str) -> Result<usize, Fault> {
+    Ok(db
+        .prepare_cached(
+            "DELETE FROM event_subject WHERE external_id = ?1 OR subject IN
+                 (SELECT subject FROM event_subject WHERE external_id = ?1
+                  UNION SELECT id FROM subject WHERE external_id = ?1)",
+        )?
+        .execute([external_id])?)
 }
 
 #[cfg(test)]
@@ -440,6 +522,7 @@ mod tests {
             reason: None,
             model: ModelId::new("m").ok(),
             detail: Some(serde_json::json!({"tracks": 1})),
+            hash: Digest::default(),
         };
         let json = serde_json::to_value(EventRow::from(event)).unwrap();
         assert_eq!(
@@ -447,7 +530,8 @@ mod tests {
             serde_json::json!({
                 "seq": 3, "time": "1970-01-01T00:00:00Z", "kind": "granted",
                 "subject": "00000000-0000-0000-0000-000000000000", "external_id": "7", "score": 0.5,
-                "threshold": null, "reason": null, "model": "m", "detail": "{\"tracks\":1}"
+                "threshold": null, "reason": null, "model": "m", "detail": "{\"tracks\":1}",
+                "hash": "0".repeat(64)
             })
         );
     }

@@ -223,7 +223,7 @@ fn check_pages(db: &Connection, check: Check) -> Result<(), Fault> {
 fn check_references(db: &Connection) -> Result<(), Fault> {
     let loose: i64 = db.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))?;
     if loose > 0 {
-        return Err(Fault::Damaged(format!("{loose} rows refer to persons that are not there")));
+        return Err(Fault::Damaged(format!("{loose} rows refer to persons or events that are not there")));
     }
     Ok(())
 }
@@ -231,7 +231,7 @@ fn check_references(db: &Connection) -> Result<(), Fault> {
 /// Errors if a table is missing, which neither check would notice.
 fn complete(db: &Connection) -> Result<(), Fault> {
     let mut query = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
-    for table in ["subject", "subject_group", "template", "event"] {
+    for table in ["subject", "subject_group", "template", "event", "event_subject"] {
         if !query.exists([table])? {
             return Err(Fault::Damaged(format!("the table {table} is missing")));
         }

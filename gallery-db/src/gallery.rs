@@ -11,7 +11,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use serde::Serialize;
 
 use crate::error::{Fault, GalleryError};
-use crate::event::{self, Event, EventFilter, NewEvent, Seq};
+use crate::event::chain::Head;
+use crate::event::verify::Verified;
+use crate::event::{self, Event, EventFilter, NewEvent};
 use crate::file::{self, Access, Check, Options};
 pub(crate) use crate::gallery::held::Held;
 pub(crate) use crate::gallery::indices::{Indices, Row};
@@ -202,7 +204,8 @@ impl Gallery {
         })
     }
 
-    /// Removes a person with all templates; returns what was removed. Events keep the external id. The face is
+    /// Removes a person with all templates; returns what was removed. Events keep its ids
+    /// ([`Gallery::erase_subject`] takes those as well). The face is
     /// overwritten in the file and in the log beside it (as far as no other program is reading them just now).
     pub fn remove_subject(&mut self, id: SubjectId) -> Result<Subject, GalleryError> {
         let subject = self.write(|tx, _| {
@@ -213,6 +216,28 @@ impl Gallery {
         self.indices.get_mut().remove_subject(id);
         self.forget();
         Ok(subject)
+    }
+
+    /// Removes a person as [`Gallery::remove_subject`] does, if there is one with this external id, and makes the journal
+    /// forget who it was; returns how many events forgot it. [`Gallery::verify_journal`] still finds the journal whole.
+    /// Exports and backups made before keep the person. Errors with [`GalleryError::UnknownSubject`] if neither gallery
+    /// nor journal knows the id.
+    pub fn erase_subject(&mut self, external_id: &str) -> Result<usize, GalleryError> {
+        let (removed, forgotten) = self.write(|tx, _| {
+            let subject = subject::find(tx, Key::External(external_id))?;
+            let forgotten = event::forget(tx, external_id)?;
+            if let Some(subject) = &subject {
+                subject::remove(tx, subject.id)?;
+            } else if forgotten == 0 {
+                return Err(GalleryError::UnknownSubject { id: external_id.to_owned() }.into());
+            }
+            Ok((subject, forgotten))
+        })?;
+        if let Some(subject) = removed {
+            self.indices.get_mut().remove_subject(subject.id);
+        }
+        self.forget();
+        Ok(forgotten)
     }
 
     /// The templates of a person, of all models, by number; empty if there is no such person.
@@ -302,9 +327,10 @@ impl Gallery {
         self.indices.get_mut().set_memory(bytes);
     }
 
-    /// Writes an event at the end of the journal; when it returns, the event is on the disk. An event about a person
-    /// who is gone is written without the reference. Errors with [`GalleryError::Invalid`] if a field does not fit.
-    pub fn append(&mut self, new: &NewEvent) -> Result<Seq, GalleryError> {
+    /// Writes an event at the end of the journal and returns it as written; it is on the disk then. An event about a
+    /// person who is gone is written without the reference. Errors with [`GalleryError::Invalid`] if a field does not
+    /// fit.
+    pub fn append(&mut self, new: &NewEvent) -> Result<Event, GalleryError> {
         self.write(|tx, _| event::append(tx, new))
     }
 
@@ -326,6 +352,14 @@ impl Gallery {
             })
         })?;
         Ok(all)
+    }
+
+    /// Goes through the whole journal and compares each event with its hash, and with those of the heads in `known` that
+    /// were noted outside the gallery (each export and backup has one). Errors with [`GalleryError::Broken`] and the
+    /// first event that was changed, taken out or put in between. Whoever can write the file can also write a whole new
+    /// chain: that shows by a known head alone.
+    pub fn verify_journal(&self, known: &[Head]) -> Result<Verified, GalleryError> {
+        self.read_tx(|db| event::verify::verify(db, known))
     }
 
     /// One statement, or several that need not see the same state.

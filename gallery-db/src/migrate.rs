@@ -1,5 +1,7 @@
 //! Brings a gallery of any older version to the data model of this program, in one transaction.
 
+mod to_v3;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::error::Fault;
@@ -8,13 +10,14 @@ use crate::error::Fault;
 pub(crate) const APPLICATION_ID: i64 = 0x4C49_4D4E;
 
 /// Version of schema.sql.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// A whole gallery of this version.
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// One step a file; the step at position n leads from version n + 1 to n + 2.
-const STEPS: &[&str] = &[include_str!("migrate/to_v2.sql")];
+const STEPS: &[fn(&Connection) -> Result<(), Fault>] =
+    &[|db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?), to_v3::step];
 
 /// What a SQLite file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +60,12 @@ pub(crate) fn run(db: &mut Connection) -> Result<(), Fault> {
         let done = usize::try_from(now.version - 1)
             .map_err(|_| Fault::Damaged(format!("data model {} never existed", now.version)))?;
         for step in STEPS.iter().skip(done) {
-            tx.execute_batch(step)?;
+            step(&tx)?;
         }
     }
     tx.pragma_update(None, "user_version", VERSION)?;
     if tx.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0))? > 0 {
-        return Err(Fault::Damaged("templates or events refer to persons that are not there".to_owned()));
+        return Err(Fault::Damaged("rows refer to persons or events that are not there".to_owned()));
     }
     tx.commit()?;
     db.pragma_update(None, "foreign_keys", true)?;
@@ -119,7 +122,7 @@ mod tests {
         assert_eq!(Identity::read(&new).unwrap(), Identity::read(&old).unwrap());
         assert_eq!(
             (Identity::read(&new).unwrap().application_id, Identity::read(&new).unwrap().version),
-            (0x4C49_4D4E, 2)
+            (0x4C49_4D4E, 3)
         );
     }
 
@@ -134,8 +137,7 @@ mod tests {
         make_v1(&db);
         // A row that refers to nobody: only damage makes one.
         db.pragma_update(None, "foreign_keys", false).unwrap();
-        db.execute("INSERT INTO event (time, kind, subject) VALUES (0, 'granted', zeroblob(16))", [])
-            .unwrap();
+        db.execute("INSERT INTO subject_group VALUES (zeroblob(16), 'staff')", []).unwrap();
         let before = shape(&db);
         assert!(matches!(run(&mut db), Err(Fault::Damaged(_))));
         assert_eq!(shape(&db), before);

@@ -1,4 +1,4 @@
--- The data model of a Limen gallery, version 2. A new file is made by this text; an older one comes to the same tables
+-- The data model of a Limen gallery, version 3. A new file is made by this text; an older one comes to the same tables
 -- through migrate/, one step a file (a test compares the two). The version stands in user_version, "LIMN" in
 -- application_id. Times are whole milliseconds since 1970 UTC.
 
@@ -45,34 +45,50 @@ CREATE TABLE template (
 CREATE INDEX template_by_subject ON template (subject);
 CREATE INDEX template_by_model ON template (model);
 
--- The journal: what was seen and decided, in the order in which it was written down.
+-- The journal: what was seen and decided, in the order in which it was written down. Each event is bound to the one before
+-- it by its hash (event/chain.rs has the formula).
 CREATE TABLE event (
     -- Rises by one with each row and never comes again.
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
-    time        INTEGER NOT NULL,
+    seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+    time      INTEGER NOT NULL,
     -- Word of event.rs. A new word needs a new user_version.
-    kind        TEXT NOT NULL,
-    -- Whom it concerned, as long as that person is in the gallery.
-    subject     BLOB REFERENCES subject (id) ON DELETE SET NULL,
-    score       REAL CHECK (score BETWEEN -1 AND 1),
-    threshold   REAL CHECK (threshold BETWEEN -1 AND 1),
+    kind      TEXT NOT NULL,
+    -- Salted hash of whom it concerned; NULL = nobody.
+    who       BLOB CHECK (length(who) = 32),
+    score     REAL CHECK (score BETWEEN -1 AND 1),
+    threshold REAL CHECK (threshold BETWEEN -1 AND 1),
     -- Kebab-case word for the cause.
-    reason      TEXT,
-    model       TEXT,
+    reason    TEXT,
+    model     TEXT,
     -- Small JSON object.
-    detail      TEXT CHECK (json_valid(detail)),
-    -- The person's external id as it was then; stays when the person goes.
-    external_id TEXT
+    detail    TEXT CHECK (json_valid(detail)),
+    -- Hash of the event before it, zeros for the first.
+    prev      BLOB NOT NULL CHECK (length(prev) = 32),
+    -- Over all of the above.
+    hash      BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 CREATE INDEX event_by_time ON event (time);
-CREATE INDEX event_by_subject ON event (subject);
 
--- The journal is append-only: a row never changes, but that it forgets a person who left ...
+-- Whom an event concerned. It stays when the person leaves; without its row the event has forgotten the person, and the
+-- chain still holds.
+CREATE TABLE event_subject (
+    seq         INTEGER PRIMARY KEY REFERENCES event (seq) ON DELETE CASCADE,
+    -- Of the hash in event.who, this event's own.
+    salt        BLOB NOT NULL CHECK (length(salt) = 16),
+    -- NULL = nobody in the gallery had that external id.
+    subject     BLOB CHECK (length(subject) = 16),
+    -- As it was then.
+    external_id TEXT
+) STRICT;
+CREATE INDEX event_subject_by_subject ON event_subject (subject);
+CREATE INDEX event_subject_by_external_id ON event_subject (external_id);
+
+-- The journal is append-only: a row never changes ...
 CREATE TRIGGER event_stays BEFORE UPDATE ON event
-WHEN NEW.subject IS NOT NULL
-  OR (OLD.seq, OLD.time, OLD.kind) IS NOT (NEW.seq, NEW.time, NEW.kind)
-  OR (OLD.score, OLD.threshold, OLD.reason) IS NOT (NEW.score, NEW.threshold, NEW.reason)
-  OR (OLD.model, OLD.detail, OLD.external_id) IS NOT (NEW.model, NEW.detail, NEW.external_id)
+BEGIN
+    SELECT RAISE(ABORT, 'the journal is append-only');
+END;
+CREATE TRIGGER event_subject_stays BEFORE UPDATE ON event_subject
 BEGIN
     SELECT RAISE(ABORT, 'the journal is append-only');
 END;

@@ -291,6 +291,45 @@ fn check_and_doctor_say_what_is_right_and_what_is_missing() {
 }
 
 #[test]
+fn a_person_is_erased_and_the_journal_still_verifies() {
+    let site = Site::new();
+    for (id, seed) in [("3", 3), ("4", 4)] {
+        site.photo("a.jpg", &portrait(&Person::new(seed), 3));
+        site.limen(&format!("enrol --config limen.toml --id {id} --name Somebody a.jpg")).exits(0);
+    }
+    site.limen("gallery remove --config limen.toml 3").exits(0);
+    let told = site.limen("gallery export --config limen.toml out.limen").exits(0).stdout;
+    let head = told.lines().find_map(|l| l.strip_prefix("the journal ended at ")).unwrap();
+    assert!(head.starts_with("3:"), "{told}");
+
+    site.limen("gallery erase --config limen.toml 3").exits(0).says(&["3 erased; 2 events"]);
+    site.limen("gallery erase --config limen.toml 3").exits(3).says(&["nobody in the gallery has the id 3"]);
+    let events = site.limen("events --config limen.toml --json").exits(0).json();
+    let about: Vec<_> = events.iter().map(|e| e["external_id"].as_str()).collect();
+    assert_eq!(about, [None, Some("4"), None, None]);
+    let verify = format!("events verify --config limen.toml --head {head} --export out.limen");
+    let said = site.limen(&verify).exits(0).stdout;
+    assert!(
+        said.starts_with("4 events (2 made to forget whom they concerned), each as it was written\nhead 4:"),
+        "{said}"
+    );
+    let other = head.replacen("3:", "2:", 1);
+    let said = site.limen(&format!("events verify --config limen.toml --head {other}")).exits(1).stdout;
+    assert!(said.contains("event 2 is not the one that was known"), "{said}");
+    site.limen("events verify --config limen.toml --head 3").exits(2).says(&["64 hex digits"]);
+    site.write("no.limen", "hello");
+    site.limen("events verify --config limen.toml --export no.limen").exits(3).says(&["no.limen", "export"]);
+}
+
+#[test]
+fn release_takes_the_current_from_the_coil_and_says_so() {
+    let site = Site::new();
+    let said = site.limen("release --config limen.toml").exits(0).stdout;
+    assert!(said.contains("the coil has no current"), "{said}");
+    site.limen("release").exits(2);
+}
+
+#[test]
 fn doctor_picks_an_embedder_and_changes_nothing_else() {
     let site = Site::new();
     // One without a threshold could not stand at a door, so the second gets those of the first.

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use limen_gallery_db::Gallery;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use limen_gallery_db::{EventFilter, Gallery, Order};
 use limen_models::manifest::{Manifest, Selection};
 use serde_json::json;
 
@@ -13,6 +15,10 @@ use crate::cmd::{Exit, Site, pick};
 use crate::config::Config;
 use crate::display;
 use crate::recognise::{GalleryFile, Recogniser};
+use crate::relay::{self, Coil, RelayError, RelaySource};
+
+/// Room that a gallery should have: the journal of some hundred thousand events.
+const ENOUGH_MIB: u64 = 64;
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -55,6 +61,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Finding { what: "camera", result: camera(&config) },
         Finding { what: "door", result: door(&config) },
         Finding { what: "display", result: panel(&config) },
+        Finding { what: "clock", result: clock(&config.gallery.file) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
     for f in &findings {
@@ -106,8 +113,9 @@ fn gallery(file: &Path) -> Result<String, String> {
     let gallery = Gallery::open_read_only(file).map_err(|e| e.to_string())?;
     let contents = gallery.contents().map_err(|e| e.to_string())?;
     let templates: u64 = contents.templates.iter().map(|(_, n)| n).sum();
+    gallery.verify_journal(&[]).map_err(|e| e.to_string())?;
     Ok(format!(
-        "{}: {} people, {templates} templates, {} events",
+        "{}: {} people, {templates} templates, {} events, each as it was written",
         file.display(),
         contents.subjects,
         contents.events
@@ -126,10 +134,9 @@ fn camera(config: &Config) -> Result<String, String> {
     }
 }
 
-/// The relay is not tried: it might open a door.
+/// The relay's line is read, not driven: that might open a door.
 fn door(config: &Config) -> Result<String, String> {
-    let source: crate::relay::RelaySource =
-        config.door.relay.parse().map_err(|e: crate::relay::RelayError| e.to_string())?;
+    let source: RelaySource = config.door.relay.parse().map_err(|e: RelayError| e.to_string())?;
     if source.is_fake() {
         return Ok(format!("{source}: simulated, no door hangs on it"));
     }
@@ -138,7 +145,20 @@ fn door(config: &Config) -> Result<String, String> {
             "{source}: this machine has no GPIO lines (/dev/gpiochip0); set door.relay = \"fake\" to try without a door"
         ));
     }
-    Ok(format!("{source}: not tried, since it would open the door"))
+    match relay::look(&source, config.door.active_level, config.door.gpio_driver) {
+        Ok(Some(Coil::Released)) => {
+            Ok(format!("{source}: at rest, the coil has no current; not tried, since it would open the door"))
+        }
+        Ok(Some(Coil::Energised)) => Err(format!(
+            "{source}: the line is where it gives the coil current, though nobody holds it; `limen release` takes it away, \
+             and a relay module with a pull-down (or pull-up, if a low level energises) keeps it away"
+        )),
+        Ok(None) => Ok(format!("{source}: not tried, since it would open the door")),
+        Err(RelayError::Busy { by, .. }) if by == "limen" => {
+            Ok(format!("{source}: held by limen, which watches the door"))
+        }
+        Err(e) => Err(e.to_string()),
+    }
 }
 
 fn panel(config: &Config) -> Result<String, String> {
@@ -147,15 +167,53 @@ fn panel(config: &Config) -> Result<String, String> {
     Ok(opened.map_or_else(|| "none".to_owned(), |p| p.describe()))
 }
 
-/// Whether the gallery's folder can be written at all.
+/// Whether the clock can be right: a journal and people's validity go by it.
+fn clock(gallery: &Path) -> Result<String, String> {
+    let now = Timestamp::now();
+    let last = Gallery::open_read_only(gallery).and_then(|g| {
+        g.events(&EventFilter { limit: Some(1), order: Order::NewestFirst, ..EventFilter::default() })
+    });
+    // What is wrong with the gallery is told as such.
+    if let Some(last) = last.unwrap_or_default().first().filter(|last| last.time > now) {
+        return Err(format!(
+            "it says {}, before the journal's last event ({}); set it (`timedatectl set-time`)",
+            seconds(now),
+            seconds(last.time)
+        ));
+    }
+    let battery = std::fs::read_dir("/sys/class/rtc").is_ok_and(|mut all| all.next().is_some());
+    let note = if battery {
+        ""
+    } else {
+        "; no battery clock: after a power cut the time is wrong until the network sets it (a DS3231 module keeps it)"
+    };
+    let zone = TimeZone::system();
+    let zone = zone.iana_name().unwrap_or("no time zone set, so UTC");
+    Ok(format!("{} ({zone}){note}", seconds(now)))
+}
+
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Whether the gallery's folder can be written, and has room.
 fn storage(file: &Path) -> Result<String, String> {
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let probe = folder.join(format!(".limen-doctor-{}", std::process::id()));
     let written = std::fs::write(&probe, [0u8; 4096]).and_then(|()| std::fs::remove_file(&probe));
-    written.map(|()| format!("{} can be written", folder.display())).map_err(|e| {
+    written.map_err(|e| {
         format!(
             "{}: cannot be written ({e}); make the folder and give this user the right to it",
             folder.display()
         )
-    })
+    })?;
+    let room = rustix::fs::statvfs(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let free_mib = room.f_bavail.saturating_mul(room.f_frsize) >> 20;
+    if free_mib < ENOUGH_MIB {
+        return Err(format!(
+            "{}: {free_mib} MiB free, too little for a journal that grows; free some, {ENOUGH_MIB} MiB at least",
+            folder.display()
+        ));
+    }
+    Ok(format!("{} can be written, {free_mib} MiB free", folder.display()))
 }

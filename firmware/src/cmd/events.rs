@@ -1,7 +1,9 @@
 //! `limen events`: the journal, for people, as JSON lines or as CSV.
 
+mod verify;
+
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use limen_gallery_db::{Event, EventFilter, EventKind, EventRow, Order, Seq};
 
@@ -10,7 +12,10 @@ use crate::cmd::gallery::{File, open_to_read};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Events {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     #[command(flatten)]
     file: File,
     /// At or after this time, such as 2026-11-23T08:00:00Z, or so long ago: 30m, 12h, 7d
@@ -34,6 +39,13 @@ pub struct Events {
     /// CSV with a header
     #[arg(long)]
     csv: bool,
+}
+
+/// What to do with the journal instead of printing it.
+#[derive(Debug, Subcommand)]
+enum Instead {
+    /// Check that every event is as it was written, and none is missing
+    Verify(verify::Verify),
 }
 
 fn kind(text: &str) -> Result<EventKind, String> {
@@ -61,6 +73,9 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// Runs the command.
 pub fn run(args: &Events) -> Result<Exit> {
+    if let Some(Instead::Verify(args)) = &args.instead {
+        return verify::run(args);
+    }
     let gallery = open_to_read(&args.file.path()?)?;
     let mut events = gallery.events(&EventFilter {
         since: args.since,

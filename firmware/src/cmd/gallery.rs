@@ -1,4 +1,4 @@
-//! `limen gallery`: list, show, suspend, remove, export, import.
+//! `limen gallery`: list, show, suspend, remove, erase, export, import.
 
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,15 @@ pub enum Command {
         #[arg(required = true)]
         ids: Vec<String>,
     },
+    /// Forget people altogether: as remove, and their events no longer say whom they concerned
+    Erase {
+        /// Which gallery.
+        #[command(flatten)]
+        file: File,
+        /// Their ids, also of people removed before
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Write everybody to one new file
     Export {
         /// Which gallery.
@@ -122,6 +131,7 @@ pub fn run(command: &Command) -> Result<Exit> {
         Command::Suspend { file, id } => stand(file, id, Standing::Suspended),
         Command::Resume { file, id } => stand(file, id, Standing::Active),
         Command::Remove { file, ids } => remove(file, ids),
+        Command::Erase { file, ids } => erase(file, ids),
         Command::Export { file, events, to } => {
             let journal = if *events { Journal::Take } else { Journal::Leave };
             let report = open_to_read(&file.path()?)?.export(to, journal)?;
@@ -132,6 +142,9 @@ pub fn run(command: &Command) -> Result<Exit> {
                 report.templates,
                 report.events
             );
+            if let Some(head) = report.head {
+                crate::say!("the journal ended at {head}");
+            }
             Ok(Exit::Yes)
         }
         Command::Import { file, existing, from } => {
@@ -266,6 +279,16 @@ fn remove(file: &File, ids: &[String]) -> Result<Exit> {
         let event = NewEvent::new(Timestamp::now(), EventKind::Removed).about_id(&s.external_id);
         gallery.noting(event).remove_subject(s.id)?;
         crate::say!("{} removed", s.external_id);
+    }
+    Ok(Exit::Yes)
+}
+
+fn erase(file: &File, ids: &[String]) -> Result<Exit> {
+    let mut gallery = Gallery::open(&file.path()?)?;
+    for id in ids {
+        let event = NewEvent::new(Timestamp::now(), EventKind::Removed).because("erased");
+        let events = gallery.noting(event).erase_subject(id)?;
+        crate::say!("{id} erased; {events} events no longer say whom they concerned");
     }
     Ok(Exit::Yes)
 }

@@ -4,8 +4,9 @@
 //! `set_high` means on an active-low line.
 
 use std::fmt::Display;
+use std::time::Duration;
 
-use embedded_hal::digital::{OutputPin, PinState};
+use embedded_hal::digital::{InputPin, OutputPin, PinState};
 
 use super::{ActiveLevel, Coil, GpioDriver, GpioLine, Relay, RelayError};
 use crate::time::Millis;
@@ -16,6 +17,10 @@ mod v2;
 
 /// Who the kernel shows as the line's user.
 const CONSUMER: &str = "limen";
+
+/// How often a line is read back, and how long it has between two readings: a long wire has its capacitance.
+const READINGS: u32 = 5;
+const SETTLE: Duration = Duration::from_millis(1);
 
 /// Opens `line` with the level that leaves the coil without current.
 pub fn open(line: &GpioLine, active: ActiveLevel, driver: GpioDriver) -> Result<Box<dyn Relay>, RelayError> {
@@ -30,14 +35,26 @@ pub fn open(line: &GpioLine, active: ActiveLevel, driver: GpioDriver) -> Result<
     })
 }
 
-/// A relay on any output pin that can be moved to another thread.
-pub struct PinRelay<P: OutputPin> {
+/// Whether the coil has current, by the line's level as it stands; `None` through uAPI v1, which would drive it.
+pub fn look(line: &GpioLine, active: ActiveLevel, driver: GpioDriver) -> Result<Option<Coil>, RelayError> {
+    match driver {
+        GpioDriver::V1 => Ok(None),
+        GpioDriver::V2 => {
+            let found = v2::level(line)?;
+            let coil = |coil| (level(coil, active) == found).then_some(coil);
+            Ok(coil(Coil::Energised).or(coil(Coil::Released)))
+        }
+    }
+}
+
+/// A relay on any output pin that can be read back and be moved to another thread.
+pub struct PinRelay<P: OutputPin + InputPin> {
     pin: P,
     active: ActiveLevel,
     name: String,
 }
 
-impl<P: OutputPin> PinRelay<P>
+impl<P: OutputPin + InputPin> PinRelay<P>
 where
     P::Error: Display,
 {
@@ -49,18 +66,27 @@ where
     }
 
     fn set(&mut self, coil: Coil) -> Result<(), RelayError> {
-        self.pin.set_state(level(coil, self.active)).map_err(|e| RelayError::Io {
-            relay: self.name.clone(),
-            doing: match coil {
-                Coil::Energised => "energising",
-                Coil::Released => "releasing",
-            },
-            why: e.to_string(),
-        })
+        let doing = match coil {
+            Coil::Energised => "energising",
+            Coil::Released => "releasing",
+        };
+        let wanted = level(coil, self.active);
+        let failed = |e: P::Error| RelayError::Io { relay: self.name.clone(), doing, why: e.to_string() };
+        self.pin.set_state(wanted).map_err(failed)?;
+        for reading in 0..READINGS {
+            if reading > 0 {
+                std::thread::sleep(SETTLE);
+            }
+            if self.pin.is_high().map_err(failed)? == (wanted == PinState::High) {
+                return Ok(());
+            }
+        }
+        let level = if wanted == PinState::High { "low" } else { "high" };
+        Err(RelayError::Stuck { relay: self.name.clone(), doing, level })
     }
 }
 
-impl<P: OutputPin + Send> Relay for PinRelay<P>
+impl<P: OutputPin + InputPin + Send> Relay for PinRelay<P>
 where
     P::Error: Display,
 {
@@ -81,7 +107,7 @@ where
     }
 }
 
-impl<P: OutputPin> Drop for PinRelay<P> {
+impl<P: OutputPin + InputPin> Drop for PinRelay<P> {
     fn drop(&mut self) {
         // Nobody is left to hear of a failure; closing the line is the kernel's own release.
         let _ = self.pin.set_state(level(Coil::Released, self.active));
@@ -102,10 +128,12 @@ mod tests {
     use embedded_hal::digital::{Error, ErrorKind, ErrorType};
     use std::sync::{Arc, Mutex};
 
-    /// Records levels; fails once `fail` is set.
+    /// Records levels; fails once `fail` is set, and stays where `stuck` says.
+    #[derive(Default)]
     struct Pin {
         levels: Arc<Mutex<Vec<PinState>>>,
         fail: bool,
+        stuck: Option<PinState>,
     }
 
     #[derive(Debug)]
@@ -145,9 +173,20 @@ mod tests {
         }
     }
 
+    impl InputPin for Pin {
+        fn is_high(&mut self) -> Result<bool, Broken> {
+            let last = self.levels.lock().unwrap().last().copied();
+            Ok(self.stuck.or(last) == Some(PinState::High))
+        }
+
+        fn is_low(&mut self) -> Result<bool, Broken> {
+            self.is_high().map(|high| !high)
+        }
+    }
+
     fn levels_of(active: ActiveLevel) -> Vec<PinState> {
         let levels = Arc::new(Mutex::new(Vec::new()));
-        let pin = Pin { levels: levels.clone(), fail: false };
+        let pin = Pin { levels: levels.clone(), ..Pin::default() };
         let mut relay = PinRelay::new(pin, active, "gpio:test".into()).unwrap();
         relay.energise(Millis(1)).unwrap();
         relay.release(Millis(2)).unwrap();
@@ -170,9 +209,23 @@ mod tests {
 
     #[test]
     fn a_pin_that_fails_is_named() {
-        let pin = Pin { levels: Arc::default(), fail: true };
+        let pin = Pin { fail: true, ..Pin::default() };
         let e = PinRelay::new(pin, ActiveLevel::High, "gpio:door".into()).err().unwrap();
         assert_eq!(e.to_string(), "gpio:door: releasing failed: wire cut");
+    }
+
+    #[test]
+    fn a_line_that_does_not_move_is_told() {
+        let pin = Pin { stuck: Some(PinState::Low), ..Pin::default() };
+        let mut relay = PinRelay::new(pin, ActiveLevel::High, "gpio:door".into()).unwrap();
+        let e = relay.energise(Millis(1)).unwrap_err();
+        assert!(
+            e.to_string().starts_with("gpio:door: energising did nothing: read back, the line is low"),
+            "{e}"
+        );
+        let pin = Pin { stuck: Some(PinState::Low), ..Pin::default() };
+        let e = PinRelay::new(pin, ActiveLevel::Low, "gpio:door".into()).err().unwrap();
+        assert!(e.to_string().contains("releasing did nothing: read back, the line is low"), "{e}");
     }
 
     #[test]

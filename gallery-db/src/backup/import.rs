@@ -9,7 +9,9 @@ use serde::Serialize;
 
 use crate::backup::line::{End, Header, Line, LineError, Reader, VERSION};
 use crate::error::{Fault, GalleryError};
-use crate::event::{self, Event};
+use crate::event::chain::Digest;
+use crate::event::verify::Walk;
+use crate::event::{self, Entry};
 use crate::gallery::Gallery;
 use crate::subject::{self, Key, Subject, SubjectId};
 use crate::template::{self, TemplateId};
@@ -56,6 +58,8 @@ impl Gallery {
                 has_journal,
                 header: None,
                 people: HashMap::new(),
+                walk: Walk::default(),
+                prev: Digest::default(),
                 report: <_>::default(),
             };
             while let Some(line) = reader.next().map_err(|e| refuse(from, reader.line(), e))? {
@@ -72,7 +76,7 @@ impl Gallery {
     }
 }
 
-fn refuse(path: &Path, line: u64, error: LineError) -> GalleryError {
+pub(super) fn refuse(path: &Path, line: u64, error: LineError) -> GalleryError {
     let path = path.to_owned();
     match error {
         LineError::Io(e) => GalleryError::io(&path, e),
@@ -88,6 +92,7 @@ fn refuse(path: &Path, line: u64, error: LineError) -> GalleryError {
 fn at_line(path: &Path, line: u64, fault: Fault) -> Fault {
     let why = match fault {
         Fault::Refused(error) => error.to_string(),
+        Fault::Broken { seq, why } => format!("event {seq} {why}"),
         Fault::Sql(e) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => e.to_string(),
         other => return other,
     };
@@ -102,6 +107,10 @@ struct Import {
     header: Option<Header>,
     /// Id in the export -> id in the gallery, `None` if skipped.
     people: HashMap<SubjectId, Option<SubjectId>>,
+    /// Along the journal of the export.
+    walk: Walk,
+    /// Hash of the event before, of a journal that gets its chain only now.
+    prev: Digest,
     report: ImportReport,
 }
 
@@ -129,7 +138,8 @@ impl Import {
                 self.report.templates += 1;
                 Ok(())
             }
-            (Line::Event(e), _) => self.event(tx, *e),
+            (Line::Event(e), _) => self.entry(tx, Entry::sealed(*e, self.prev)),
+            (Line::Entry(entry), _) => self.entry(tx, *entry),
             // The reader ends with it.
             (Line::End(End { .. }), _) => Ok(()),
         }
@@ -170,17 +180,15 @@ impl Import {
         Ok(())
     }
 
-    fn event(&mut self, tx: &Connection, e: Event) -> Result<(), Fault> {
+    fn entry(&mut self, tx: &Connection, entry: Entry) -> Result<(), Fault> {
+        let detail = entry.event.detail.as_ref().map(ToString::to_string);
+        self.walk.step(&entry, detail.as_deref())?;
+        self.prev = entry.event.hash;
         if self.has_journal {
             self.report.events_skipped += 1;
             return Ok(());
         }
-        // A person of the journal may have been skipped here, or be in the gallery though not in the export.
-        let subject = match e.subject.map(|id| self.people.get(&id).copied().flatten().unwrap_or(id)) {
-            Some(id) => subject::find(tx, Key::Id(id))?.map(|s| s.id),
-            None => None,
-        };
-        event::insert(tx, Some(e.seq), &Event { subject, ..e })?;
+        event::insert(tx, &entry)?;
         self.report.events += 1;
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The lines of an export: JSON, each with a running check sum over all lines so far.
 //!
 //! ```text
-//! {"sum":"<16 hex>","header":{"format":"limen-gallery","version":1,...}}
+//! {"sum":"<16 hex>","header":{"format":"limen-gallery","version":2,...}}
 //! {"sum":"<16 hex>","subject":{...}}     as many as the header says
 //! {"sum":"<16 hex>","template":{...}}
-//! {"sum":"<16 hex>","event":{...}}
+//! {"sum":"<16 hex>","entry":{"event":{...},...}}
 //! {"sum":"<16 hex>","end":{"lines":<lines before this one>}}
 //! ```
 //!
@@ -17,14 +17,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::event::Event;
+use crate::event::chain::Head;
+use crate::event::{Entry, Event};
+use crate::hex;
 use crate::subject::{Subject, SubjectId};
 use crate::template::{Encoding, ModelId, Template, TemplateId, TemplateVector};
 
 /// What the first line says that it is.
 pub(super) const FORMAT: &str = "limen-gallery";
 /// Version of this format.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// Longest line in bytes: a template of 4096 f32 has 32 KiB of hex, a subject with 64 groups of 64 characters less.
 const MAX_LINE: u64 = 256 * 1024;
 
@@ -46,6 +48,9 @@ pub(super) struct Header {
     pub(super) events: u64,
     /// Whose templates.
     pub(super) models: Vec<ModelId>,
+    /// Where the journal ended, be it in the export or not; not in version 1.
+    #[serde(default)]
+    pub(super) head: Option<Head>,
 }
 
 /// A template, its numbers bit for bit in hex.
@@ -75,19 +80,19 @@ pub(super) enum Line {
     Header(Header),
     Subject(Box<Subject>),
     Template(Box<TemplateLine>),
+    /// Of version 1, without what binds it to the journal.
     Event(Box<Event>),
+    Entry(Box<Entry>),
     End(End),
 }
 
 impl From<Template> for TemplateLine {
     fn from(t: Template) -> Self {
-        let bytes = t.vector.to_bytes();
-        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n & 15)]);
         Self {
             subject: t.subject,
             model: t.model,
             encoding: t.vector.encoding(),
-            vector: bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect(),
+            vector: hex::encode(&t.vector.to_bytes()),
             quality: t.quality,
             source: t.source,
             created: t.created,
@@ -103,11 +108,7 @@ impl TemplateLine {
 
     /// The template of `subject`, without a number; errors with what is wrong.
     pub(super) fn template(self, subject: SubjectId) -> Result<Template, String> {
-        let (pairs, rest) = self.vector.as_bytes().as_chunks::<2>();
-        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-        let bytes = bytes.filter(|_| rest.is_empty()).ok_or("vector: not an even number of hex digits")?;
+        let bytes = hex::decode(&self.vector).ok_or("vector: not an even number of hex digits")?;
         Ok(Template {
             id: TemplateId::new(0),
             subject,
@@ -130,7 +131,7 @@ impl Chain {
     fn sum(&mut self, body: &str) -> String {
         self.0.update(body.as_bytes());
         self.0.update(b"\n");
-        self.0.clone().finalize().iter().take(SUM / 2).map(|b| format!("{b:02x}")).collect()
+        hex::encode(&self.0.clone().finalize()[..SUM / 2])
     }
 }
 
@@ -301,6 +302,7 @@ pub(super) mod tests {
             templates: 0,
             events: 0,
             models: vec![],
+            head: None,
         })
     }
 
@@ -366,8 +368,8 @@ pub(super) mod tests {
             let sum = Chain::default().sum(&format!("{{{body}"));
             format!("{BEFORE}{sum}{AFTER}{body}\n")
         };
-        let newer = first("\"header\":{\"format\":\"limen-gallery\",\"version\":2,\"moon\":1}}");
-        assert!(matches!(read(newer.as_bytes()), Err((1, LineError::Newer(2)))));
+        let newer = first("\"header\":{\"format\":\"limen-gallery\",\"version\":3,\"moon\":1}}");
+        assert!(matches!(read(newer.as_bytes()), Err((1, LineError::Newer(3)))));
         let other = first("\"header\":{\"format\":\"another\",\"version\":1}}");
         assert!(matches!(read(other.as_bytes()), Err((1, LineError::Foreign))));
         let long = format!("{}{}", written(&[header()]).lines().next().unwrap(), " ".repeat(300_000));

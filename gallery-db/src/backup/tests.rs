@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{EventKind, NewEvent};
+use crate::event::{EventFilter, EventKind, NewEvent};
 use crate::subject::{NewSubject, Standing, Subject};
 use crate::{DuplicateRule, Encoding, EnrolPolicy, Existing, GalleryError, Sample, Template};
 
@@ -87,11 +87,16 @@ fn a_gallery_comes_back_bit_for_bit() {
     };
     assert_eq!(without_header("again.jsonl"), without_header("out.jsonl"));
     // The journal goes on where it was.
-    assert_eq!(back.append(&NewEvent::new(Timestamp::now(), EventKind::Started)).unwrap().number(), 4);
+    assert_eq!(back.append(&NewEvent::new(Timestamp::now(), EventKind::Started)).unwrap().seq.number(), 4);
+    // So does its chain, and the export tells where it was.
+    let head = head_of(&file("out.jsonl")).unwrap().unwrap();
+    assert_eq!((Some(head), head.seq.number()), (report.head, 3));
+    assert_eq!(back.verify_journal(&[head]).unwrap().events, 4);
 
     let copy = filled(&file("h.db"));
     assert_eq!(copy.export(&file("people.jsonl"), Journal::Leave).unwrap().events, 0);
-    assert!(!std::fs::read_to_string(file("people.jsonl")).unwrap().contains("\"event\":"));
+    assert!(!std::fs::read_to_string(file("people.jsonl")).unwrap().contains("\"entry\":"));
+    assert!(head_of(&file("people.jsonl")).unwrap().is_some(), "though the journal is not in it");
 }
 
 #[test]
@@ -209,7 +214,9 @@ fn lines_that_fit_their_sum_but_not_a_gallery_are_refused() {
         (4, "\"f32\"", "\"f64\"", "unknown variant `f64`"),
         (4, "\"quality\":0.7", "\"quality\":7", "does not lie between 0 and 1"),
         (5, "\"model\":\"m\"", "\"model\":\"m m\"", "model id"),
-        (8, "\"seq\":2", "\"seq\":1", "UNIQUE"),
+        (8, "\"seq\":2", "\"seq\":1", "event 2 is missing"),
+        (8, "\"granted\"", "\"denied\"", "event 2 was changed"),
+        (8, "\"external_id\":\"A\"", "\"external_id\":\"B\"", "event 2 names another person than it did"),
         (8, "\"granted\"", "\"opened\"", "unknown variant `opened`"),
         (8, "\"score\":0.1", "\"score\":1.5", "not a cosine"),
     ] {
@@ -228,8 +235,36 @@ fn lines_that_fit_their_sum_but_not_a_gallery_are_refused() {
     });
     assert!(refused(text.as_bytes()).to_string().contains("is not among the persons before this line"));
     assert!(matches!(refused(b"hello\n"), GalleryError::Foreign { .. }));
-    let newer = edited(&whole, 0, |line| line.replacen("\"version\":1", "\"version\":2", 1));
-    assert!(matches!(refused(newer.as_bytes()), GalleryError::Newer { found: 2, known: 1, .. }));
+    let newer = edited(&whole, 0, |line| line.replacen("\"version\":2", "\"version\":3", 1));
+    assert!(matches!(refused(newer.as_bytes()), GalleryError::Newer { found: 3, known: 2, .. }));
+}
+
+#[test]
+fn an_export_of_format_1_gets_its_chain_when_it_is_taken_over() {
+    let whole = exported();
+    // As version 1 wrote it: no head, no hashes.
+    let lines = whole.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(&format!("{{{}", &line[26..])).unwrap();
+        if let Some(header) = line.get_mut("header").and_then(|h| h.as_object_mut()) {
+            header["version"] = 1.into();
+            header.remove("head").unwrap();
+        }
+        if let Some(mut entry) = line.as_object_mut().and_then(|l| l.remove("entry")) {
+            entry["event"].as_object_mut().unwrap().remove("hash").unwrap();
+            line["event"] = entry["event"].take();
+        }
+        line.to_string()
+    });
+    let (_folder, file) = room();
+    std::fs::write(file("old.jsonl"), line::tests::summed(lines)).unwrap();
+    assert_eq!(head_of(&file("old.jsonl")).unwrap(), None);
+    let mut gallery = Gallery::open(&file("g.db")).unwrap();
+    assert_eq!(gallery.import(&file("old.jsonl"), OnExisting::Skip).unwrap().events, 3);
+    let told: Vec<_> = all(&gallery).2.into_iter().map(|e| (e.kind, e.external_id)).collect();
+    let a = || Some("A".to_owned());
+    let expected = [(EventKind::Started, a()), (EventKind::Granted, a()), (EventKind::Stopped, a())];
+    assert_eq!(told, expected);
+    assert_eq!(gallery.verify_journal(&[]).unwrap().events, 3);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn a_new_gallery_is_set_safe_and_private() {
     let db = open(&path, Access::Write, &Options::default()).unwrap();
     let pragma = |name: &str| db.pragma_query_value(None, name, |row| row.get::<_, Value>(0)).unwrap();
     assert_eq!(pragma("application_id"), Value::Integer(0x4C49_4D4E));
-    assert_eq!(pragma("user_version"), Value::Integer(2));
+    assert_eq!(pragma("user_version"), Value::Integer(VERSION));
     assert_eq!(pragma("journal_mode"), Value::Text("wal".into()));
     assert_eq!(pragma("synchronous"), Value::Integer(2));
     assert_eq!(pragma("foreign_keys"), Value::Integer(1));
@@ -85,10 +85,10 @@ fn a_newer_gallery_is_refused() {
     let (_folder, path) = room();
     drop(Gallery::open(&path).unwrap());
     let db = Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 3).unwrap();
+    db.pragma_update(None, "user_version", VERSION + 1).unwrap();
     drop(db);
     let error = refused(&path);
-    assert!(matches!(error, GalleryError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, GalleryError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(
         error.to_string().contains("made by a newer Limen") && error.to_string().contains("update"),
         "{error}"
@@ -148,7 +148,7 @@ fn what_this_program_never_wrote_is_damage() {
     let (_folder, path) = room();
     for (sql, words) in [
         ("DROP TABLE subject_group", "the table subject_group is missing"),
-        ("PRAGMA foreign_keys = OFF; DELETE FROM subject", "refer to persons that are not there"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM subject", "refer to persons or events that are not there"),
         ("PRAGMA user_version = -3", "data model -3 never existed"),
         ("PRAGMA user_version = 0", "data model 0 never existed"),
     ] {
@@ -265,7 +265,7 @@ const V1: [(&str, &str); 4] = [
     ("subject", "id, external_id, name, valid_from, valid_until, suspended, consent, created"),
     ("subject_group", "subject, name"),
     ("template", "id, subject, model, encoding, vector, quality, source, created"),
-    ("event", "seq, time, kind, subject, score, threshold, reason, model, detail"),
+    ("event", "seq, time, kind, score, threshold, reason, model, detail"),
 ];
 
 /// A gallery as Limen wrote it at version 1: two persons, one of them suspended and gone from the templates, three
@@ -318,14 +318,16 @@ fn a_gallery_of_version_1_keeps_every_row() {
     assert_eq!(before.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 3, 5]);
 
     let error = Gallery::open_read_only(&path).unwrap_err();
-    assert!(matches!(error, GalleryError::Older { found: 1, known: 2, .. }), "{error}");
+    assert!(matches!(error, GalleryError::Older { found: 1, known: 3, .. }), "{error}");
 
     let mut gallery = Gallery::open(&path).unwrap();
     let db = Connection::open(&path).unwrap();
     let after: Vec<_> = V1.iter().map(|(table, columns)| dump(&db, table, columns)).collect();
     assert_eq!(after, before);
 
-    // What version 2 is for.
+    // What versions 2 and 3 are for.
+    let whole = gallery.verify_journal(&[]).unwrap();
+    assert_eq!((whole.events, whole.forgotten), (5, 0));
     let ids = |gallery: &Gallery| -> Vec<Option<String>> {
         gallery.events(&EventFilter::default()).unwrap().into_iter().map(|e| e.external_id).collect()
     };
@@ -359,9 +361,10 @@ fn the_journal_is_append_only_in_the_file_itself() {
     for sql in [
         "UPDATE event SET kind = 'denied' WHERE seq = 2",
         "UPDATE event SET time = 0 WHERE seq = 1",
-        "UPDATE event SET external_id = NULL WHERE seq = 2",
         "UPDATE event SET score = 0.9 WHERE seq = 2",
-        "UPDATE event SET subject = x'100102030405060708090a0b0c0d0e0f' WHERE seq = 1",
+        "UPDATE event SET hash = prev WHERE seq = 2",
+        "UPDATE event_subject SET external_id = NULL WHERE seq = 2",
+        "UPDATE event_subject SET subject = x'100102030405060708090a0b0c0d0e0f' WHERE seq = 2",
         "DELETE FROM event WHERE seq = 2",
     ] {
         assert!(db.execute(sql, []).is_err(), "{sql}");

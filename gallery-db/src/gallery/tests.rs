@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{EventKind, Order};
+use crate::event::{EventKind, Order, Seq};
 use crate::score::cosine;
 use crate::{DuplicateRule, Encoding, EnrolPolicy, Existing, Sample};
 
@@ -282,7 +282,7 @@ fn events_stay_when_the_person_goes() {
         detail: Some(serde_json::json!({"frames": 3})),
         ..NewEvent::new(at(1000), EventKind::Granted).about(a).because("match")
     };
-    assert_eq!(gallery.append(&granted).unwrap(), Seq::new(1));
+    let written = gallery.append(&granted).unwrap();
     gallery.remove_subject(a).unwrap();
     gallery.append(&NewEvent::new(at(2000), EventKind::Denied).about(a)).unwrap();
     gallery
@@ -302,15 +302,17 @@ fn events_stay_when_the_person_goes() {
             seq: Seq::new(1),
             time: at(1000),
             kind: EventKind::Granted,
-            subject: None,
+            subject: Some(a),
             external_id: Some("A".into()),
             score: Score::new(0.75).ok(),
             threshold: crate::Threshold::new(0.5).ok(),
             reason: Some("match".into()),
             model: Some(model()),
             detail: Some(serde_json::json!({"frames": 3})),
+            hash: written.hash,
         }
     );
+    assert_eq!(all[0], written);
     assert_eq!(all[1].external_id, None, "gone before the event: nobody can say who it was");
     assert_eq!(all[2].external_id.as_deref(), Some("A"));
 
@@ -324,7 +326,7 @@ fn events_stay_when_the_person_goes() {
     let kinds = vec![EventKind::Granted, EventKind::Stopped];
     assert_eq!(seqs(EventFilter { kinds, ..Default::default() }), [1, 4]);
     assert_eq!(seqs(EventFilter { order: Order::NewestFirst, limit: Some(2), ..Default::default() }), [4, 3]);
-    assert_eq!(seqs(EventFilter { subject: Some(a), ..Default::default() }), [0; 0]);
+    assert_eq!(seqs(EventFilter { subject: Some(a), ..Default::default() }), [1]);
 }
 
 #[test]
@@ -336,7 +338,7 @@ fn two_programs_that_write_at_once_wait_for_each_other() {
             Gallery::open_with(&path, &Options { busy: Duration::from_secs(60), ..Options::default() })
                 .unwrap();
         let event = NewEvent::new(Timestamp::UNIX_EPOCH, EventKind::Denied).about(a);
-        (0..60).map(|_| gallery.append(&event).unwrap()).collect::<Vec<_>>()
+        (0..60).map(|_| gallery.append(&event).unwrap().seq).collect::<Vec<_>>()
     };
     let mut all = std::thread::scope(|s| {
         let both = [s.spawn(write), s.spawn(write)];

@@ -35,8 +35,8 @@ struct Person {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plain {
     people: BTreeMap<String, Person>,
-    /// Kind, external id as it was, whether the person is still there.
-    events: Vec<(EventKind, Option<String>, bool)>,
+    /// Kind and external id as it was.
+    events: Vec<(EventKind, Option<String>)>,
     last_template: i64,
 }
 
@@ -112,7 +112,7 @@ pub fn run(gallery: &mut Gallery, op: &Op) -> Outcome {
                 subject: subject.map(|s| s.id),
                 ..NewEvent::new(Timestamp::UNIX_EPOCH, EventKind::ALL[*kind])
             };
-            gallery.append(&event).map(|seq| vec![seq.number()])
+            gallery.append(&event).map(|e| vec![e.seq.number()])
         }
     };
     done.map_err(|e| match e {
@@ -175,9 +175,6 @@ impl Plain {
             }
             Op::Remove(person) => {
                 self.people.remove(&id(*person)).ok_or("nobody")?;
-                for event in self.events.iter_mut().filter(|e| e.1.as_ref() == Some(&id(*person))) {
-                    event.2 = false;
-                }
                 Ok(vec![])
             }
             Op::RemoveTemplate(number) => {
@@ -186,8 +183,7 @@ impl Plain {
             }
             Op::Append { person, kind } => {
                 let person = person.map(id).filter(|id| self.people.contains_key(id));
-                let there = person.is_some();
-                self.events.push((EventKind::ALL[*kind], person, there));
+                self.events.push((EventKind::ALL[*kind], person));
                 Ok(vec![self.events.len() as i64])
             }
         }
@@ -215,9 +211,10 @@ impl Plain {
         }
         let here = Self {
             people,
-            events: events.into_iter().map(|e| (e.kind, e.external_id, e.subject.is_some())).collect(),
+            events: events.into_iter().map(|e| (e.kind, e.external_id)).collect(),
             last_template: self.last_template,
         };
+        gallery.verify_journal(&[]).map_err(|e| e.to_string())?;
         if here != *self {
             return Err(format!("in the gallery {here:?}\nin the map {self:?}"));
         }

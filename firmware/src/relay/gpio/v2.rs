@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use embedded_hal::digital::{Error, ErrorKind, ErrorType, OutputPin, PinState};
+use embedded_hal::digital::{Error, ErrorKind, ErrorType, InputPin, OutputPin, PinState};
 use gpiocdev::line::Value;
 use gpiocdev::request::{Builder, Request};
 
@@ -40,6 +40,27 @@ impl OutputPin for CdevV2Pin {
     fn set_high(&mut self) -> Result<(), PinError> {
         self.0.set_lone_value(Value::Active).map_err(PinError)
     }
+}
+
+impl InputPin for CdevV2Pin {
+    fn is_high(&mut self) -> Result<bool, PinError> {
+        self.0.lone_value().map(|value| value == Value::Active).map_err(PinError)
+    }
+
+    fn is_low(&mut self) -> Result<bool, PinError> {
+        self.is_high().map(|high| !high)
+    }
+}
+
+/// The level of `line` as it stands, whichever direction it has.
+pub(super) fn level(line: &GpioLine) -> Result<PinState, RelayError> {
+    let mut pin = CdevV2Pin(request(line, |asked| asked)?);
+    let high = pin.is_high().map_err(|e| RelayError::Io {
+        relay: format!("gpio:{line}"),
+        doing: "reading the line",
+        why: e.to_string(),
+    })?;
+    Ok(if high { PinState::High } else { PinState::Low })
 }
 
 /// Requests `line` as an output that begins at `level`; no active-low flag, so values are plain levels.
