@@ -1,6 +1,5 @@
 //! A child process works on a gallery and is killed with SIGKILL at any moment: what it acknowledged is there, what it
-//! had begun is there as a whole or not at all. (A kill leaves the system's page cache; that a commit waits for the
-//! disk as well is `synchronous = FULL`, tested where files are opened.)
+//! had begun is there as a whole or not at all. (A kill leaves the system's page cache; power.rs takes that away as well.)
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -17,10 +16,10 @@ const PATH: &str = "LIMEN_TEST_CRASH_PATH";
 const ROUND: &str = "LIMEN_TEST_CRASH_ROUND";
 
 /// Numbers that look random, the same for parent and child.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -29,7 +28,7 @@ impl Dice {
 }
 
 /// The operations of a round, without end, whatever became of those before.
-fn ops(round: u64) -> impl Iterator<Item = Op> {
+pub fn ops(round: u64) -> impl Iterator<Item = Op> {
     let mut dice = Dice(round.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     std::iter::repeat_with(move || {
         let person = dice.below(PERSONS.into()) as u8;
