@@ -89,7 +89,7 @@ impl Actor {
         }
         match self.tell(news, wall) {
             Err(e) if demand == Demand::Open => {
-                eprintln!("limen: error: {e:#}; whoever goes out is let out all the same");
+                crate::tell!(Warning, "{e:#}; whoever goes out is let out all the same");
             }
             event => written.push(event?),
         }
@@ -230,7 +230,7 @@ impl Actor {
         if let Err(e) = &shown
             && !self.dark
         {
-            eprintln!("limen: warning: nothing is shown: {e}; the door goes on");
+            crate::tell!(Warning, "nothing is shown: {e}; the door goes on");
         }
         self.dark = shown.is_err();
     }

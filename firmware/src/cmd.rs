@@ -176,7 +176,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(e) => {
-            eprintln!("limen: {}", told(&e));
+            crate::tell!(Failure, "{}", told(&e));
             exit_of(&e).into()
         }
     }

@@ -13,6 +13,7 @@ use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
 use crate::decide::Companions;
 use crate::display::{PanelSettings, PanelSource};
 use crate::inputs;
+use crate::metrics::Place;
 use crate::relay::{ActiveLevel, FailState, GpioDriver, Pulse, RelaySource};
 
 /// The commented default as it ships; [`Config::default`] equals it (tested).
@@ -73,6 +74,8 @@ pub struct Config {
     pub display: Display,
     /// When the program, or the machine, is started anew.
     pub watchdog: Watchdog,
+    /// Figures for whoever watches many doors.
+    pub metrics: Metrics,
 }
 
 /// Section `[camera]`.
@@ -301,6 +304,14 @@ impl Default for Watchdog {
     }
 }
 
+/// Section `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// `unix:PATH`, `tcp:127.0.0.1:PORT`; empty: nowhere.
+    pub listen: String,
+}
+
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
@@ -407,6 +418,7 @@ impl Config {
                 let e = self.display.panel.parse::<PanelSource>().err()?;
                 Some(("display.panel", e.to_string()))
             })
+            .or_else(|| Some(("metrics.listen", self.metrics.listen.parse::<Place>().err()?)))
     }
 
     /// The camera, parsed.
@@ -509,7 +521,7 @@ mod tests {
     }
 
     /// (what is written, the field or word named, the line named)
-    const BAD: [(&str, &str, usize); 28] = [
+    const BAD: [(&str, &str, usize); 29] = [
         ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
         ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
         ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -541,6 +553,7 @@ mod tests {
             "camera.source",
             2,
         ),
+        ("[metrics]\nlisten = \"tcp:0.0.0.0:9464\"", "metrics.listen", 2),
         ("[decision]\ncool_down_ms = 99999999", "decision.cool_down_ms", 2),
     ];
 

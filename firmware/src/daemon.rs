@@ -18,6 +18,7 @@ use crate::camera::{self, CameraSource, Cure, Frame};
 use crate::config::Config;
 use crate::doorway::{Change, Doorway};
 use crate::inputs::{self, Sense};
+use crate::metrics::{Listener, Metrics};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
@@ -122,6 +123,12 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let panel = display::panel::open(&config.display.panel.parse()?, config.panel_settings())?;
     let journal = Gallery::open(&config.gallery.file)?;
     let mut actor = Actor::new(relay, (pulse, doorway), panel, journal, door, config.display.verdict_ms)?;
+    let listener = Listener::open(&config.metrics.listen.parse().map_err(anyhow::Error::msg)?)?;
+    let metrics = &Metrics::default();
+    let report = &mut |event: &Event| {
+        metrics.event(event);
+        report(event);
+    };
     let mut watchdogs = Watchdogs::open(&config.watchdog.device)?;
     report(&actor.note(EventKind::Started, Timestamp::now())?);
     watchdogs.ready("watching the door");
@@ -150,7 +157,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         let together = Ending { stop, slot };
         let camera = start(scope, hearts.camera.name, move || {
             let ending = Ending { stop, slot };
-            let result = film(config, &source, slot, overtake, stop, &lost, &hearts.camera);
+            let result = film(config, &source, slot, overtake, stop, &lost, (&hearts.camera, metrics));
             drop(lost);
             ending.natural(result)
         })?;
@@ -164,8 +171,11 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         drop(switched);
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
-            ending.natural(recognise(watch, slot, send, &hearts.recognition))
+            ending.natural(recognise(watch, slot, send, (&hearts.recognition, metrics)))
         })?;
+        if let Some(listener) = &listener {
+            start(scope, "metrics", move || listener.serve(metrics, stop))?;
+        }
         let act = start(scope, hearts.act.name, move || {
             let ending = Ending { stop, slot };
             let result = act(hands, &receive, clock, stop, heard, &hearts.act);
@@ -223,8 +233,9 @@ fn watch_over(
             stop.store(true, Ordering::SeqCst);
         }
         if let Some((name, silent)) = hanging() {
-            eprintln!(
-                "limen: error: the {name} thread has done nothing for {silent} ms; the program ends, and lets go of the door"
+            crate::tell!(
+                Error,
+                "the {name} thread has done nothing for {silent} ms; the program ends, and lets go of the door"
             );
             // Threads that hang cannot be joined. The kernel gives the relay's line back.
             std::process::exit(HUNG);
@@ -232,7 +243,7 @@ fn watch_over(
         if fed.is_none_or(|at| at.elapsed() >= supervise::EVERY) {
             fed = Some(Instant::now());
             if let Err(e) = watchdogs.feed() {
-                eprintln!("limen: warning: the watchdog cannot be fed: {e}");
+                crate::tell!(Warning, "the watchdog cannot be fed: {e}");
             }
         }
         std::thread::sleep(LISTEN);
@@ -249,11 +260,11 @@ fn read_again(orders: &Orders) -> Option<Config> {
     });
     match tried {
         Ok(config) => {
-            eprintln!("limen: {}: read again", path.display());
+            crate::tell!(Info, "{}: read again", path.display());
             Some(config)
         }
         Err(e) => {
-            eprintln!("limen: warning: {e:#}; the door goes on as it was");
+            crate::tell!(Warning, "{e:#}; the door goes on as it was");
             None
         }
     }
@@ -314,7 +325,7 @@ fn film(
     overtake: Overtake,
     stop: &AtomicBool,
     lost: &SyncSender<Message>,
-    heart: &Heart,
+    (heart, metrics): (&Heart, &Metrics),
 ) -> Result<()> {
     let settings = config.camera_settings();
     let mut told = false;
@@ -323,9 +334,10 @@ fn film(
         heart.beat();
         let mut camera = match camera::open(source, &settings) {
             Ok(camera) => camera,
-            Err(e) if e.cure() == Cure::Reopen => {
+            // What was there may come back, were it a clip on a stick.
+            Err(e) if e.cure() == Cure::Reopen || openings.first.is_some() => {
                 if !std::mem::replace(&mut told, true) {
-                    eprintln!("limen: warning: {e}");
+                    crate::tell!(Warning, "{e}");
                     let _ = lost.send(Message::CameraLost("Camera not found".into()));
                 }
                 nap(REOPEN_AFTER, stop);
@@ -334,7 +346,8 @@ fn film(
             Err(e) => return Err(e.into()),
         };
         openings.opened(Instant::now());
-        eprintln!("limen: camera: {}", camera.describe());
+        crate::tell!(Info, "camera: {}", camera.describe());
+        metrics.camera(true);
         if std::mem::take(&mut told) {
             let _ = lost.send(Message::CameraBack);
         }
@@ -348,9 +361,10 @@ fn film(
                 }
                 Ok(None) => return Ok(()),
                 Err(e) => match e.cure() {
-                    Cure::Skip => eprintln!("limen: warning: {e}"),
+                    Cure::Skip => crate::tell!(Warning, "{e}"),
                     Cure::Reopen => {
-                        eprintln!("limen: warning: {e}");
+                        crate::tell!(Warning, "{e}");
+                        metrics.camera(false);
                         let _ = lost.send(Message::CameraLost("Camera lost".into()));
                         told = true;
                         nap(REOPEN_AFTER, stop);
@@ -384,12 +398,19 @@ fn sense_switch(mut sense: Box<dyn Sense>, stop: &AtomicBool, send: &SyncSender<
 }
 
 /// Recognition thread.
-fn recognise(mut watch: Watch, slot: &Slot<Frame>, send: SyncSender<Message>, heart: &Heart) -> Result<()> {
+fn recognise(
+    mut watch: Watch,
+    slot: &Slot<Frame>,
+    send: SyncSender<Message>,
+    (heart, metrics): (&Heart, &Metrics),
+) -> Result<()> {
     loop {
         heart.beat();
         match slot.take(PATIENCE) {
             Taken::Item(frame) => {
+                let begun = Instant::now();
                 let seen = watch.look(Arc::new(frame), Timestamp::now())?;
+                metrics.frame(begun.elapsed());
                 if send.send(Message::Seen(seen)).is_err() {
                     return Ok(());
                 }

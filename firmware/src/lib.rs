@@ -10,6 +10,8 @@ pub mod decide;
 pub mod display;
 pub mod doorway;
 pub mod inputs;
+pub mod log;
+pub mod metrics;
 pub mod recognise;
 pub mod relay;
 pub mod slot;

@@ -117,8 +117,9 @@ impl Watchdogs {
         if let Some((path, file)) = &mut self.device
             && let Err(e) = file.write_all(b"V")
         {
-            eprintln!(
-                "limen: warning: {}: it cannot be stopped ({e}) and will restart the machine",
+            crate::tell!(
+                Warning,
+                "{}: it cannot be stopped ({e}) and will restart the machine",
                 path.display()
             );
         }
@@ -128,7 +129,7 @@ impl Watchdogs {
 /// Tells the service manager, if there is one.
 fn tell(what: &[sd_notify::NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(what) {
-        eprintln!("limen: warning: the service manager cannot be told: {e}");
+        crate::tell!(Warning, "the service manager cannot be told: {e}");
     }
 }
 

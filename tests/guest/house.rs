@@ -185,10 +185,15 @@ pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
     }
 }
 
-/// Hangs camera, line and display up, shows nobody, and starts `limen run`.
-pub fn open(guest: &mut Guest) {
+/// Hangs camera, lines and display up, and shows nobody.
+pub fn hang_up(guest: &mut Guest) {
     guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper; display_up; camera_up 640 480");
     guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_lines");
+}
+
+/// Hangs everything up and starts `limen run`.
+pub fn open(guest: &mut Guest) {
+    hang_up(guest);
     guest.sh(
         "cp /share/limen /share/gallery.db /tmp
          setsid sh -c '/tmp/limen run --config /share/limen.toml & echo $! >/tmp/limen.pid; wait $!; echo $? >/tmp/code' \

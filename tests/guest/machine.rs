@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// The display's size, px.
 pub const PANEL: (usize, usize) = (480, 320);
 /// Until the guest has come up, at most.
-const BOOT: Duration = Duration::from_secs(180);
+const BOOT: Duration = Duration::from_secs(300);
 
 /// A running machine. It is gone when this is dropped.
 pub struct Guest {
@@ -55,9 +55,18 @@ impl Guest {
     /// Starts the machine of `kit` and waits until it listens. Where the kernel patches its own code while it starts, QEMU
     /// sometimes runs into half of a patch, and the kernel dies before anything of ours is there: it is started again.
     pub fn boot(kit: &Path) -> Self {
+        Self::boot_with(kit, "")
+    }
+
+    /// As [`Guest::boot`], with systemd as the first process.
+    pub fn boot_systemd(kit: &Path) -> Self {
+        Self::boot_with(kit, "limen.systemd")
+    }
+
+    fn boot_with(kit: &Path, words: &str) -> Self {
         let mut died = String::new();
         for _ in 0..3 {
-            match Self::start(kit) {
+            match Self::start(kit, words) {
                 Ok(guest) => return guest,
                 Err(console) => died = console,
             }
@@ -66,7 +75,7 @@ impl Guest {
     }
 
     /// What the kernel said, where it does not come up.
-    fn start(kit: &Path) -> Result<Self, String> {
+    fn start(kit: &Path, words: &str) -> Result<Self, String> {
         let share = tempfile::tempdir().expect("a folder for the guest");
         let arm = kit.ends_with("arm64");
         let version =
@@ -90,7 +99,10 @@ impl Guest {
             .arg(modules.join(version.trim()).join("vmlinuz"))
             .arg("-initrd")
             .arg(kit.join("first.gz"))
-            .args(["-append", &format!("console={console} quiet panic=-1 vt.global_cursor_default=0")])
+            .args([
+                "-append",
+                &format!("console={console} quiet panic=-1 vt.global_cursor_default=0 {words}"),
+            ])
             .args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=limen"])
             .args(["-chardev", &format!("socket,id=agent,server=on,wait=off,path={}", sockets[0].display())])
             .args(["-qmp", &format!("unix:{},server=on,wait=off", sockets[1].display())]);

@@ -6,4 +6,5 @@ mod door;
 mod hang;
 mod house;
 mod machine;
+mod service;
 mod switches;

@@ -117,8 +117,8 @@ impl ReplayCamera {
                 *next = 0;
                 *shown = None;
             }
-            Reel::Y4m(_) => self.reel = open_y4m(path)?.0,
-            Reel::Mjpeg(_) => self.reel = open_mjpeg(path)?,
+            Reel::Y4m(_) => self.reel = open_y4m(path).map_err(gone)?.0,
+            Reel::Mjpeg(_) => self.reel = open_mjpeg(path).map_err(gone)?,
         }
         self.round_began = self.seq;
         Ok(())
@@ -151,6 +151,14 @@ impl Camera for ReplayCamera {
             Reel::Mjpeg(_) => "MJPEG clip".to_owned(),
         };
         format!("{} ({what}, {})", label(&self.path), self.rate)
+    }
+}
+
+/// A clip that was there a moment ago may come back.
+fn gone(e: CameraError) -> CameraError {
+    match e {
+        CameraError::NotFound { camera } => CameraError::Lost { camera, why: "the file is gone".to_owned() },
+        e => e,
     }
 }
 

@@ -40,9 +40,12 @@ pub fn run(args: &Run) -> Result<Exit> {
     };
     loop {
         let Ended { summary, next } = daemon::run(&config, &orders, &mut report)?;
-        eprintln!(
-            "limen: stopped after {} frames: {} granted, {} denied",
-            summary.frames, summary.granted, summary.denied
+        crate::tell!(
+            Info,
+            "stopped after {} frames: {} granted, {} denied",
+            summary.frames,
+            summary.granted,
+            summary.denied
         );
         match next {
             Some(read_again) if !orders.stop.load(Ordering::SeqCst) => config = read_again,
