@@ -29,6 +29,8 @@ pub struct Actor {
     threshold: f32,
     verdict_ms: u64,
     verdict_until: Option<Millis>,
+    /// The last of the camera's openings that is over: what was seen then is no reason to open any more.
+    over: Option<u32>,
 }
 
 impl Actor {
@@ -53,6 +55,7 @@ impl Actor {
             threshold,
             verdict_ms,
             verdict_until: None,
+            over: None,
         })
     }
 
@@ -64,6 +67,9 @@ impl Actor {
     /// Does what the frame's verdicts demand. `now` is the door's clock, `wall` the journal's.
     pub fn frame(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = Vec::from_iter(self.tick(now, wall)?);
+        if self.over.is_some_and(|over| seen.frame.opening <= over) {
+            return Ok(written);
+        }
         for sighting in seen.sightings.iter().filter(|s| s.is_news) {
             let Some(event) = self.event(sighting, seen, wall) else { continue };
             written.push(self.write(event).context("the door stays shut")?);
@@ -118,8 +124,14 @@ impl Actor {
         self.write(event)
     }
 
-    /// Shuts the door and says why there is nothing to see.
-    pub fn out_of_order(&mut self, now: Millis, wall: Timestamp, note: &str) -> Result<Event> {
+    /// Shuts the door and says why there is nothing to see. Frames of `opening`, which is over, may still be on their way.
+    pub fn out_of_order(
+        &mut self,
+        now: Millis,
+        wall: Timestamp,
+        (note, opening): (&str, Option<u32>),
+    ) -> Result<Event> {
+        self.over = self.over.max(opening);
         self.step(now, Input::Shut)?;
         let event = self.write(NewEvent::new(wall, EventKind::CameraLost))?;
         self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now);
@@ -364,7 +376,7 @@ mod tests {
         assert_eq!(actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
         assert_eq!(log.edges().len(), 1);
         assert!(actor.dark);
-        actor.out_of_order(Millis(300), Timestamp::now(), "lost").unwrap();
+        actor.out_of_order(Millis(300), Timestamp::now(), ("lost", None)).unwrap();
         assert_eq!(log.edges().len(), 2);
     }
 
@@ -424,8 +436,17 @@ mod tests {
         let (file, subject) = gallery(dir.path());
         let (mut actor, log) = actor(Gallery::open(&file).unwrap());
         actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
-        let event = actor.out_of_order(Millis(300), Timestamp::now(), "lost").unwrap();
+        let event = actor.out_of_order(Millis(300), Timestamp::now(), ("lost", Some(0))).unwrap();
         assert_eq!(event.kind, EventKind::CameraLost);
         assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(300));
+        // A verdict on what was seen before comes too late; one on what the camera sees once it is back does not.
+        let late = granted(subject, 290);
+        assert!(actor.frame(&late, Millis(400), Timestamp::now()).unwrap().is_empty());
+        assert_eq!(log.edges().len(), 2);
+        let mut frame = Frame::clone(&late.frame);
+        frame.opening = 1;
+        let back = Seen { frame: Arc::new(frame), ..late };
+        assert_eq!(actor.frame(&back, Millis(900), Timestamp::now()).unwrap().len(), 1);
+        assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(900));
     }
 }

@@ -42,7 +42,8 @@ const MESSAGES: usize = 4;
 /// What the act thread hears.
 enum Message {
     Seen(Seen),
-    CameraLost(String),
+    /// Why there is nothing to see, and which of the camera's openings is over.
+    CameraLost(&'static str, Option<u32>),
     CameraBack,
     Switch(Change),
 }
@@ -338,7 +339,7 @@ fn film(
             Err(e) if e.cure() == Cure::Reopen || openings.first.is_some() => {
                 if !std::mem::replace(&mut told, true) {
                     crate::tell!(Warning, "{e}");
-                    let _ = lost.send(Message::CameraLost("Camera not found".into()));
+                    let _ = lost.send(Message::CameraLost("Camera not found", None));
                 }
                 nap(REOPEN_AFTER, stop);
                 continue;
@@ -365,7 +366,7 @@ fn film(
                     Cure::Reopen => {
                         crate::tell!(Warning, "{e}");
                         metrics.camera(false);
-                        let _ = lost.send(Message::CameraLost("Camera lost".into()));
+                        let _ = lost.send(Message::CameraLost("Camera lost", Some(openings.count)));
                         told = true;
                         nap(REOPEN_AFTER, stop);
                         break;
@@ -456,7 +457,9 @@ fn act(
                 now = clock.now(now);
                 actor.switch(change, now, Timestamp::now())?
             }
-            Ok(Message::CameraLost(note)) => vec![actor.out_of_order(now, Timestamp::now(), &note)?],
+            Ok(Message::CameraLost(note, opening)) => {
+                vec![actor.out_of_order(now, Timestamp::now(), (note, opening))?]
+            }
             Ok(Message::CameraBack) => vec![actor.note(EventKind::CameraBack, Timestamp::now())?],
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => break,

@@ -29,12 +29,20 @@ impl Level {
     }
 }
 
-/// Writes a line; what cannot be written is nobody's loss.
+/// Writes a line, or several of one matter.
 pub fn line(level: Level, text: Arguments<'_>) {
     static JOURNAL: OnceLock<bool> = OnceLock::new();
-    let (terminal, journal) = level.marks();
-    let mark = if *JOURNAL.get_or_init(to_journal) { journal } else { terminal };
-    eprintln!("{mark}{text}");
+    eprintln!("{}", marked(level, &text.to_string(), *JOURNAL.get_or_init(to_journal)));
+}
+
+/// The text as it is written: the journal takes each line for one of its own.
+fn marked(level: Level, text: &str, journal: bool) -> String {
+    let (terminal, for_journal) = level.marks();
+    if journal {
+        format!("{for_journal}{}", text.replace('\n', &format!("\n{for_journal}")))
+    } else {
+        format!("{terminal}{text}")
+    }
 }
 
 /// Whether standard error goes to systemd's journal: it names the device and inode that it gave.
@@ -50,4 +58,16 @@ macro_rules! tell {
     ($level:ident, $($text:tt)*) => {
         $crate::log::line($crate::log::Level::$level, format_args!($($text)*))
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_has_its_level_in_the_journal_and_a_word_on_a_terminal() {
+        assert_eq!(marked(Level::Warning, "a\nb", true), "<4>a\n<4>b");
+        assert_eq!(marked(Level::Warning, "a\nb", false), "limen: warning: a\nb");
+        assert_eq!(marked(Level::Failure, "a", false), "limen: a");
+    }
 }
