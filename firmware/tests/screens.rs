@@ -188,7 +188,7 @@ fn a_demo_says_so_above_its_screens() {
     let cells: Vec<Cell> = screens(&english, &frame, &boxes, "Zoë Müller")
         .into_iter()
         // All of them are asked in display/screens.rs.
-        .filter(|(name, _)| ["idle", "live", "granted", "enrol"].contains(name))
+        .filter(|(name, _)| ["idle", "granted", "enrol"].contains(name))
         .map(|(name, screen)| {
             let mut canvas = Canvas::new(240, 240).unwrap();
             let Ok(()) = demo::draw(&screen, &english.words.demo, &english.fonts, &mut canvas);
