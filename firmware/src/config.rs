@@ -269,7 +269,7 @@ impl Default for Inputs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Display {
-    /// `none`, `drm:DEVICE`, `fb:DEVICE`, `png:FOLDER` or `png-latest:FILE`.
+    /// `none`, `drm:DEVICE`, `fb:DEVICE`, `spi:CONTROLLER:DEVICE:DC:RESET`, `png:FOLDER` or `png-latest:FILE`.
     pub panel: String,
     /// Width, px.
     pub width_px: u32,
