@@ -1,5 +1,7 @@
 //! Verdicts to deeds: journal first, then relay, then screen. No record, no open door.
 
+mod board;
+
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use limen_gallery_db::Gallery;
@@ -9,26 +11,23 @@ use limen_gallery_db::template::ModelId;
 use serde_json::json;
 
 use crate::decide::{self, Decision, Demand, Denial};
-use crate::display::screens::{Denied, FaceMark, Granted, Idle, Live, OutOfOrder};
-use crate::display::{Panel, Screen, palette, show};
 use crate::doorway::{Change, Doorway, News};
 use crate::recognise::{Seen, Sighting};
 use crate::relay::{Edge, Input, Pulse, Relay};
 use crate::time::Millis;
+
+use board::Board;
+pub use board::Voice;
 
 /// Hands and voice of the doorkeeper. Time comes in with every call, so that a replay runs on the clip's time.
 pub struct Actor {
     relay: Box<dyn Relay>,
     pulse: Pulse,
     doorway: Doorway,
-    panel: Option<Box<dyn Panel>>,
-    /// Whether the panel failed the last time.
-    dark: bool,
+    board: Board,
     journal: Gallery,
     model: ModelId,
     threshold: f32,
-    verdict_ms: u64,
-    verdict_until: Option<Millis>,
     /// The last of the camera's openings that is over: what was seen then is no reason to open any more.
     over: Option<u32>,
 }
@@ -38,25 +37,12 @@ impl Actor {
     pub fn new(
         mut relay: Box<dyn Relay>,
         (pulse, doorway): (Pulse, Doorway),
-        panel: Option<Box<dyn Panel>>,
+        voice: Voice,
         journal: Gallery,
         (model, threshold): (ModelId, f32),
-        verdict_ms: u64,
     ) -> Result<Self> {
         pulse.rest().apply(relay.as_mut(), Millis::ZERO)?;
-        Ok(Self {
-            relay,
-            pulse,
-            doorway,
-            panel,
-            dark: false,
-            journal,
-            model,
-            threshold,
-            verdict_ms,
-            verdict_until: None,
-            over: None,
-        })
+        Ok(Self { relay, pulse, doorway, board: Board::new(voice), journal, model, threshold, over: None })
     }
 
     /// When [`Actor::tick`] must be called at the latest.
@@ -77,28 +63,29 @@ impl Actor {
                 self.step(now, Input::Grant)?;
             }
         }
-        self.screen(seen, now, wall);
+        self.board.frame(seen, self.threshold, now, wall);
         Ok(written)
     }
 
     /// Does what a switch of the door demands.
     pub fn switch(&mut self, change: Change, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = Vec::from_iter(self.tick(now, wall)?);
-        let news = self.doorway.step(now, change);
-        let Some(news) = news else { return Ok(written) };
-        let demand = decide::switches(news);
-        // Before it is written down: the journal may keep people out, but not in.
-        match demand {
-            Demand::Open => self.step(now, Input::Grant)?,
-            Demand::Lock => self.step(now, Input::Shut)?,
-            Demand::Record => {}
-        }
-        match self.tell(news, wall) {
-            Err(e) if demand == Demand::Open => {
-                crate::tell!(Warning, "{e:#}; whoever goes out is let out all the same");
+        if let Some(news) = self.doorway.step(now, change) {
+            let demand = decide::switches(news);
+            // Before it is written down: the journal may keep people out, but not in.
+            match demand {
+                Demand::Open => self.step(now, Input::Grant)?,
+                Demand::Lock => self.step(now, Input::Shut)?,
+                Demand::Record => {}
             }
-            event => written.push(event?),
+            match self.tell(news, wall) {
+                Err(e) if demand == Demand::Open => {
+                    crate::tell!(Warning, "{e:#}; whoever goes out is let out all the same");
+                }
+                event => written.push(event?),
+            }
         }
+        self.board.alarm(self.doorway.alarm(), now);
         Ok(written)
     }
 
@@ -108,7 +95,9 @@ impl Actor {
         while let Some(due) = self.pulse.deadline().filter(|d| *d <= now) {
             self.step(due.max(Millis::ZERO), Input::Tick)?;
         }
-        self.doorway.tick(now).map(|news| self.tell(news, wall)).transpose()
+        let told = self.doorway.tick(now).map(|news| self.tell(news, wall)).transpose()?;
+        self.board.alarm(self.doorway.alarm(), now);
+        Ok(told)
     }
 
     fn tell(&mut self, news: News, wall: Timestamp) -> Result<Event> {
@@ -124,18 +113,24 @@ impl Actor {
         self.write(event)
     }
 
-    /// Shuts the door and says why there is nothing to see. Frames of `opening`, which is over, may still be on their way.
-    pub fn out_of_order(
-        &mut self,
-        now: Millis,
-        wall: Timestamp,
-        (note, opening): (&str, Option<u32>),
-    ) -> Result<Event> {
+    /// The camera is gone: shuts the door. Frames of `opening`, which is over, may still be on their way.
+    pub fn camera_lost(&mut self, now: Millis, wall: Timestamp, opening: Option<u32>) -> Result<Event> {
         self.over = self.over.max(opening);
         self.step(now, Input::Shut)?;
-        let event = self.write(NewEvent::new(wall, EventKind::CameraLost))?;
-        self.show(&Screen::OutOfOrder(OutOfOrder::new(note)), now);
+        let event = self.note(EventKind::CameraLost, wall)?;
+        self.board.camera(true, now);
         Ok(event)
+    }
+
+    /// The camera gives pictures again.
+    pub fn camera_back(&mut self, now: Millis, wall: Timestamp) -> Result<Event> {
+        self.board.camera(false, now);
+        self.note(EventKind::CameraBack, wall)
+    }
+
+    /// Says that nobody is let in any more.
+    pub fn out_of_order(&mut self) {
+        self.board.out_of_order();
     }
 
     /// Writes an event without a person.
@@ -191,79 +186,13 @@ impl Actor {
         }));
         Some(event)
     }
-
-    fn screen(&mut self, seen: &Seen, now: Millis, wall: Timestamp) {
-        let verdict = seen.sightings.iter().filter(|s| s.is_news).find_map(|s| match &s.decision {
-            Decision::Grant { .. } => {
-                let name = s.best.as_ref().map_or("", |b| b.name.as_str());
-                Some(Screen::Granted(Granted::new(name)))
-            }
-            Decision::Deny(why @ Denial::Unknown) => Some(Screen::Denied(Denied::unknown(why.sentence()))),
-            Decision::Deny(why) => Some(Screen::Denied(Denied::new(why.sentence()))),
-            Decision::Ask(_) | Decision::Passed { .. } => None,
-        });
-        if let Some(verdict) = verdict {
-            self.verdict_until = Some(now.plus(self.verdict_ms));
-            self.show(&verdict, now);
-            return;
-        }
-        if self.verdict_until.is_some_and(|until| now < until) {
-            return;
-        }
-        self.verdict_until = None;
-        if self.panel.is_none() {
-            return;
-        }
-        if seen.sightings.is_empty() {
-            let local = jiff::ZonedDateTime::new(wall, jiff::tz::TimeZone::system());
-            let idle =
-                Idle::new(local.strftime("%H:%M").to_string(), local.strftime("%A, %-d %B").to_string());
-            self.show(&Screen::Idle(idle), now);
-            return;
-        }
-        let threshold = self.threshold;
-        let faces = seen.sightings.iter().map(|s| mark(s, threshold)).collect();
-        let hint = seen
-            .sightings
-            .iter()
-            .max_by(|a, b| a.detection.bbox.area().total_cmp(&b.detection.bbox.area()))
-            .and_then(|s| match s.decision {
-                Decision::Ask(request) => Some(request.sentence().to_owned()),
-                _ => None,
-            })
-            .unwrap_or_default();
-        self.show(&Screen::Live(Live { frame: &seen.frame.image, faces, hint }), now);
-    }
-
-    /// Without a display the door works all the same: a fault is told once, until it is over.
-    fn show(&mut self, screen: &Screen<'_>, now: Millis) {
-        let Some(panel) = &mut self.panel else { return };
-        let shown = show(panel.as_mut(), screen, now);
-        if let Err(e) = &shown
-            && !self.dark
-        {
-            crate::tell!(Warning, "nothing is shown: {e}; the door goes on");
-        }
-        self.dark = shown.is_err();
-    }
-}
-
-/// The box of a face: named and coloured from the threshold on, grey below it.
-fn mark(s: &Sighting, threshold: f32) -> FaceMark<'_> {
-    let known = s.best.as_ref().filter(|b| b.score >= threshold);
-    FaceMark {
-        bbox: s.detection.bbox,
-        name: known.map_or("unknown", |b| b.name.as_str()),
-        score: s.best.as_ref().map(|b| b.score),
-        // The same person has the same colour every day: by the id, not by the order of arrival.
-        colour: known.map_or(palette::UNKNOWN, |b| palette::colour(b.id.bytes().map(usize::from).sum())),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
 
     use limen_gallery_db::subject::{NewSubject, SubjectId};
     use limen_models::geometry::{BBox, Detection, Landmarks};
@@ -273,6 +202,8 @@ mod tests {
 
     use super::*;
     use crate::camera::Frame;
+    use crate::display::canvas::Canvas;
+    use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
     use crate::recognise::Match;
     use crate::relay::FailState;
     use crate::relay::fake::{EdgeLog, FakeRelay};
@@ -285,13 +216,18 @@ mod tests {
         (file, subject.id)
     }
 
+    fn voice(panel: Option<Box<dyn Panel>>) -> Voice {
+        let language = Language::open(&"en".parse().unwrap(), &Default::default()).unwrap();
+        Voice { panel, language: language.into(), stage: Stage::Real, verdict_ms: 500 }
+    }
+
     fn actor(journal: Gallery) -> (Actor, EdgeLog) {
         let relay = FakeRelay::new();
         let log = relay.log();
         let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
         let door = (ModelId::new("m").unwrap(), 0.4);
         let door_of = (pulse, Doorway::new(5000));
-        (Actor::new(Box::new(relay), door_of, None, journal, door, 500).unwrap(), log)
+        (Actor::new(Box::new(relay), door_of, voice(None), journal, door).unwrap(), log)
     }
 
     /// A frame at `at` ms in which the subject is let in.
@@ -345,25 +281,23 @@ mod tests {
         assert!(log.edges().is_empty());
     }
 
-    /// A display whose cable is cut.
-    struct Cut(crate::display::canvas::Canvas);
+    /// A display that keeps what it is shown, or one whose cable is cut.
+    struct Seeing(Canvas, Option<Sender<ScreenKind>>);
 
-    impl Panel for Cut {
-        fn canvas(&mut self) -> &mut crate::display::canvas::Canvas {
+    impl Panel for Seeing {
+        fn canvas(&mut self) -> &mut Canvas {
             &mut self.0
         }
 
-        fn present(
-            &mut self,
-            _: Millis,
-            _: crate::display::ScreenKind,
-        ) -> Result<(), crate::display::PanelError> {
-            let source = std::io::Error::other("cut");
-            Err(crate::display::PanelError::Device { path: "/dev/test".into(), source })
+        fn present(&mut self, _: Millis, kind: ScreenKind) -> Result<(), PanelError> {
+            let cut =
+                || PanelError::Device { path: "/dev/test".into(), source: std::io::Error::other("cut") };
+            self.1.as_ref().ok_or_else(cut)?.send(kind).unwrap();
+            Ok(())
         }
 
         fn describe(&self) -> String {
-            "cut".into()
+            "a test".into()
         }
     }
 
@@ -372,12 +306,56 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, subject) = gallery(dir.path());
         let (mut actor, log) = actor(Gallery::open(&file).unwrap());
-        actor.panel = Some(Box::new(Cut(crate::display::canvas::Canvas::new(240, 240).unwrap())));
+        let cut = Seeing(Canvas::new(240, 240).unwrap(), None);
+        actor.board = Board::new(voice(Some(Box::new(cut))));
         assert_eq!(actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
         assert_eq!(log.edges().len(), 1);
-        assert!(actor.dark);
-        actor.out_of_order(Millis(300), Timestamp::now(), ("lost", None)).unwrap();
+        actor.camera_lost(Millis(300), Timestamp::now(), None).unwrap();
         assert_eq!(log.edges().len(), 2);
+    }
+
+    #[test]
+    fn verdicts_stay_for_their_time_and_alarms_and_a_lost_camera_while_they_last() {
+        use ScreenKind::{Alarm, CameraLost, Granted, Idle, OutOfOrder};
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, _) = actor(Gallery::open(&file).unwrap());
+        let (send, shown) = channel();
+        let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
+        actor.board = Board::new(voice(Some(Box::new(panel))));
+        let wall = Timestamp::now();
+        let nobody = |at| Seen { sightings: vec![], ..granted(subject, at) };
+        let contact = |open| Change::Contact { open };
+        let told = || shown.try_iter().collect::<Vec<_>>();
+
+        actor.switch(contact(false), Millis(0), wall).unwrap();
+        actor.frame(&nobody(50), Millis(50), wall).unwrap();
+        actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+        actor.frame(&nobody(599), Millis(599), wall).unwrap();
+        actor.frame(&nobody(600), Millis(600), wall).unwrap();
+        assert_eq!(told(), [Idle, Granted, Idle]);
+        // Forced, and shut before anybody could read it.
+        actor.switch(contact(true), Millis(5000), wall).unwrap();
+        actor.switch(contact(false), Millis(5010), wall).unwrap();
+        actor.frame(&nobody(5499), Millis(5499), wall).unwrap();
+        assert_eq!(told(), [Alarm]);
+        actor.frame(&nobody(5500), Millis(5500), wall).unwrap();
+        // Forced, and left open, and the camera is gone: the worse of both is told.
+        actor.switch(contact(true), Millis(6000), wall).unwrap();
+        actor.frame(&granted(subject, 6100), Millis(6100), wall).unwrap();
+        actor.frame(&nobody(6700), Millis(6700), wall).unwrap();
+        actor.camera_lost(Millis(6800), wall, None).unwrap();
+        actor.tick(Millis(6900), wall).unwrap();
+        assert_eq!(told(), [Idle, Alarm, Granted, Alarm]);
+        actor.switch(contact(false), Millis(7000), wall).unwrap();
+        actor.tick(Millis(7100), wall).unwrap();
+        assert_eq!(told(), [CameraLost]);
+        // A frame that was on its way does not hide it.
+        actor.frame(&nobody(7200), Millis(7200), wall).unwrap();
+        actor.camera_back(Millis(7300), wall).unwrap();
+        actor.frame(&nobody(7400), Millis(7400), wall).unwrap();
+        actor.out_of_order();
+        assert_eq!(told(), [Idle, OutOfOrder]);
     }
 
     #[test]
@@ -436,7 +414,7 @@ mod tests {
         let (file, subject) = gallery(dir.path());
         let (mut actor, log) = actor(Gallery::open(&file).unwrap());
         actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
-        let event = actor.out_of_order(Millis(300), Timestamp::now(), ("lost", Some(0))).unwrap();
+        let event = actor.camera_lost(Millis(300), Timestamp::now(), Some(0)).unwrap();
         assert_eq!(event.kind, EventKind::CameraLost);
         assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(300));
         // A verdict on what was seen before comes too late; one on what the camera sees once it is back does not.

@@ -10,6 +10,7 @@ use limen_models::photo;
 use limen_models::pipeline::{Embed, Pipeline, Workspace};
 use serde::Serialize;
 
+use crate::display::fonts::Fonts;
 use crate::display::overlay::{Tag, draw_face};
 use crate::display::palette;
 
@@ -40,6 +41,8 @@ pub struct Annotator<'a> {
     threshold: f32,
     /// The subjects, in the order of their names.
     pub subjects: Vec<Subject>,
+    /// What names are written in.
+    pub fonts: Fonts,
 }
 
 impl<'a> Annotator<'a> {
@@ -67,7 +70,7 @@ impl<'a> Annotator<'a> {
             subjects.push(Subject { name, colour, template: embedding.values().to_vec() });
         }
         ensure!(!subjects.is_empty(), "{}: no photographs; put one a person there", folder.display());
-        Ok(Self { pipeline, threshold, subjects })
+        Ok(Self { pipeline, threshold, subjects, fonts: Fonts::built_in() })
     }
 
     /// Finds and names every face of `frame`.
@@ -98,7 +101,7 @@ impl<'a> Annotator<'a> {
                 name: face.name.as_deref().unwrap_or("unknown"),
                 score: best(&face.scores).map(|(_, s)| s),
             };
-            draw_face(frame, &face.detection.bbox, tag, self.colour(face));
+            draw_face(frame, &face.detection.bbox, tag, self.colour(face), &self.fonts.bold);
         }
     }
 

@@ -11,7 +11,7 @@ use limen_models::quality::Limits;
 use crate::camera::turn::{Rotation, Turn};
 use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
 use crate::decide::Companions;
-use crate::display::{PanelSettings, PanelSource};
+use crate::display::{FontSource, Language, LanguageError, LanguageSource, PanelSettings, PanelSource};
 use crate::inputs;
 use crate::metrics::Place;
 use crate::relay::{ActiveLevel, FailState, GpioDriver, Pulse, RelaySource};
@@ -272,7 +272,7 @@ impl Default for Inputs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Display {
-    /// `none`, `drm:DEVICE`, `fb:DEVICE`, `png:FOLDER` or `png-latest:FILE`.
+    /// `none`, `drm:DEVICE`, `fb:DEVICE`, `spi:CONTROLLER:DEVICE:DC:RESET`, `png:FOLDER` or `png-latest:FILE`.
     pub panel: String,
     /// Width, px.
     pub width_px: u32,
@@ -280,11 +280,22 @@ pub struct Display {
     pub height_px: u32,
     /// How long "granted" or "denied" stays, ms.
     pub verdict_ms: u64,
+    /// `en`, `de`, `es`, `zh` or `FILE.toml`.
+    pub language: String,
+    /// `FILE` or `FILE#INDEX` with letters that the built-in fonts lack, or empty for none.
+    pub font: String,
 }
 
 impl Default for Display {
     fn default() -> Self {
-        Self { panel: "none".into(), width_px: 800, height_px: 480, verdict_ms: 2000 }
+        Self {
+            panel: "none".into(),
+            width_px: 800,
+            height_px: 480,
+            verdict_ms: 2000,
+            language: "en".into(),
+            font: String::new(),
+        }
     }
 }
 
@@ -419,6 +430,14 @@ impl Config {
                 Some(("display.panel", e.to_string()))
             })
             .or_else(|| Some(("metrics.listen", self.metrics.listen.parse::<Place>().err()?)))
+            .or_else(|| {
+                let e = self.display.language.parse::<LanguageSource>().err()?;
+                Some(("display.language", e.to_string()))
+            })
+            .or_else(|| {
+                let e = self.display.font.parse::<FontSource>().err()?;
+                Some(("display.font", e.to_string()))
+            })
     }
 
     /// The camera, parsed.
@@ -429,6 +448,11 @@ impl Config {
     /// What the panel is asked for.
     pub fn panel_settings(&self) -> PanelSettings {
         PanelSettings { width_px: self.display.width_px, height_px: self.display.height_px }
+    }
+
+    /// What screens are written in; its files are read.
+    pub fn language(&self) -> Result<Language, LanguageError> {
+        Language::open(&self.display.language.parse()?, &self.display.font.parse()?)
     }
 
     /// What the camera is asked for.
@@ -521,7 +545,7 @@ mod tests {
     }
 
     /// (what is written, the field or word named, the line named)
-    const BAD: [(&str, &str, usize); 29] = [
+    const BAD: [(&str, &str, usize); 31] = [
         ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
         ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
         ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -545,6 +569,8 @@ mod tests {
         ("[display]\npanel = \"hdmi\"", "display.panel", 2),
         ("[display]\nwidth_px = 1", "display.width_px", 2),
         ("[display]\nverdict_ms = 5", "display.verdict_ms", 2),
+        ("[display]\nlanguage = \"fr\"", "display.language", 2),
+        ("[display]\nfont = \"fonts.ttc#one\"", "display.font", 2),
         ("[camera]\nsource = \"replay:clip.y4m\"\n[door]\nrelay = \"gpio:door\"", "camera.source", 2),
         ("[inputs]\ncontact = \"fake\"", "inputs.contact", 2),
         ("[inputs]\nheld_open_ms = 5", "inputs.held_open_ms", 2),

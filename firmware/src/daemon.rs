@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use limen_gallery_db::Gallery;
 use limen_gallery_db::event::{Event, EventKind};
 
-use crate::act::Actor;
+use crate::act::{Actor, Voice};
 use crate::camera::{self, CameraSource, Cure, Frame};
 use crate::config::Config;
+use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
 use crate::inputs::{self, Sense};
 use crate::metrics::{Listener, Metrics};
@@ -24,7 +25,7 @@ use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
 use crate::supervise::{self, Heart, Hearts, Watchdogs};
 use crate::time::Millis;
-use crate::{display, track};
+use crate::track;
 
 /// Longest sleep of any thread, so that a stop is noticed.
 const NAP: Duration = Duration::from_millis(100);
@@ -42,8 +43,8 @@ const MESSAGES: usize = 4;
 /// What the act thread hears.
 enum Message {
     Seen(Seen),
-    /// Why there is nothing to see, and which of the camera's openings is over.
-    CameraLost(&'static str, Option<u32>),
+    /// Which of the camera's openings is over, if one was.
+    CameraLost(Option<u32>),
     CameraBack,
     Switch(Change),
 }
@@ -121,9 +122,15 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         wired.iter().map(|w| Ok((w.switch, inputs::open(w)?))).collect::<Result<_, relay::RelayError>>()?;
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
     let doorway = Doorway::new(config.inputs.held_open_ms);
-    let panel = display::panel::open(&config.display.panel.parse()?, config.panel_settings())?;
+    let simulated = source.is_fake() || relay_source.is_fake();
+    let voice = Voice {
+        panel: display::panel::open(&config.display.panel.parse()?, config.panel_settings())?,
+        language: config.language()?.into(),
+        stage: if simulated { Stage::Demo } else { Stage::Real },
+        verdict_ms: config.display.verdict_ms,
+    };
     let journal = Gallery::open(&config.gallery.file)?;
-    let mut actor = Actor::new(relay, (pulse, doorway), panel, journal, door, config.display.verdict_ms)?;
+    let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, door)?;
     let listener = Listener::open(&config.metrics.listen.parse().map_err(anyhow::Error::msg)?)?;
     let metrics = &Metrics::default();
     let report = &mut |event: &Event| {
@@ -195,6 +202,9 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         together.natural(acted)
     });
     let ending = if summary.is_ok() { EventKind::Stopped } else { EventKind::Fault };
+    if summary.is_err() {
+        actor.out_of_order();
+    }
     match actor.note(ending, Timestamp::now()) {
         Ok(event) => report(&event),
         // What ended the run is told first; a journal that cannot be written may be the very cause.
@@ -257,6 +267,7 @@ fn read_again(orders: &Orders) -> Option<Config> {
     let path = orders.config.as_deref()?;
     let tried = Config::load(path).map_err(anyhow::Error::from).and_then(|config| {
         Recogniser::open(&config, None, GalleryFile::MayBeNew)?;
+        config.language()?;
         Ok(config)
     });
     match tried {
@@ -339,7 +350,7 @@ fn film(
             Err(e) if e.cure() == Cure::Reopen || openings.first.is_some() => {
                 if !std::mem::replace(&mut told, true) {
                     crate::tell!(Warning, "{e}");
-                    let _ = lost.send(Message::CameraLost("Camera not found", None));
+                    let _ = lost.send(Message::CameraLost(None));
                 }
                 nap(REOPEN_AFTER, stop);
                 continue;
@@ -366,7 +377,7 @@ fn film(
                     Cure::Reopen => {
                         crate::tell!(Warning, "{e}");
                         metrics.camera(false);
-                        let _ = lost.send(Message::CameraLost("Camera lost", Some(openings.count)));
+                        let _ = lost.send(Message::CameraLost(Some(openings.count)));
                         told = true;
                         nap(REOPEN_AFTER, stop);
                         break;
@@ -457,10 +468,8 @@ fn act(
                 now = clock.now(now);
                 actor.switch(change, now, Timestamp::now())?
             }
-            Ok(Message::CameraLost(note, opening)) => {
-                vec![actor.out_of_order(now, Timestamp::now(), (note, opening))?]
-            }
-            Ok(Message::CameraBack) => vec![actor.note(EventKind::CameraBack, Timestamp::now())?],
+            Ok(Message::CameraLost(opening)) => vec![actor.camera_lost(now, Timestamp::now(), opening)?],
+            Ok(Message::CameraBack) => vec![actor.camera_back(now, Timestamp::now())?],
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => break,
         };

@@ -118,17 +118,6 @@ impl Denial {
             Self::Expired => "expired",
         }
     }
-
-    /// What the screen says; it names nobody.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Unknown => "You are not enrolled here.",
-            Self::Ambiguous => "I cannot tell for certain who you are.",
-            Self::Suspended => "Your access is suspended. Please ask the office.",
-            Self::NotYetValid => "Your access has not begun yet.",
-            Self::Expired => "Your access has ended. Please ask the office.",
-        }
-    }
 }
 
 /// What the person should do before anything is decided.
@@ -141,17 +130,6 @@ pub enum Request {
     OneAtATime,
     /// Mend what the quality check found.
     Improve(QualityReason),
-}
-
-impl Request {
-    /// The sentence on the screen.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Wait => "One moment, please.",
-            Self::OneAtATime => "One at a time, please.",
-            Self::Improve(reason) => reason.sentence(),
-        }
-    }
 }
 
 /// Yes, no, or not yet. There is no fourth answer, and whatever is not a grant leaves the door shut.

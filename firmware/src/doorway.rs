@@ -40,6 +40,17 @@ pub enum News {
     Untampered,
 }
 
+/// What is wrong for as long as it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// The door was forced, and still stands open.
+    Forced,
+    /// The door was open for too long, and still is.
+    Held,
+    /// The housing is open.
+    Tampered,
+}
+
 /// One door as its switches show it.
 #[derive(Debug, Clone)]
 pub struct Doorway {
@@ -52,6 +63,8 @@ pub struct Doorway {
     open: Option<bool>,
     /// Since when the door stands open, while nothing was said of it.
     untold_since: Option<Millis>,
+    /// What was said of the door that stands open.
+    told: Option<Alarm>,
     pressed: bool,
     tampered: bool,
 }
@@ -65,6 +78,7 @@ impl Doorway {
             locked_at: None,
             open: None,
             untold_since: None,
+            told: None,
             pressed: false,
             tampered: false,
         }
@@ -85,6 +99,7 @@ impl Doorway {
                 let before = self.open.replace(open);
                 if !open {
                     self.untold_since = None;
+                    self.told = None;
                     return None;
                 }
                 if before == Some(true) {
@@ -93,6 +108,7 @@ impl Doorway {
                 let just_locked = self.locked_at.is_some_and(|at| now < at.plus(GRACE_MS));
                 if before.is_some() && !self.unlocked && !just_locked {
                     // Told once, and not as held as well: it stays out of `untold_since`.
+                    self.told = Some(Alarm::Forced);
                     return Some(News::Forced);
                 }
                 self.untold_since = Some(now);
@@ -119,7 +135,13 @@ impl Doorway {
     pub fn tick(&mut self, now: Millis) -> Option<News> {
         self.deadline().filter(|due| *due <= now)?;
         self.untold_since = None;
+        self.told = Some(Alarm::Held);
         Some(News::Held)
+    }
+
+    /// What is wrong now: an open housing before an open door.
+    pub fn alarm(&self) -> Option<Alarm> {
+        if self.tampered { Some(Alarm::Tampered) } else { self.told }
     }
 }
 
@@ -144,7 +166,9 @@ mod tests {
         assert_eq!(door.step(Millis(100), OPEN), Some(News::Forced));
         assert_eq!(door.step(Millis(110), OPEN), None);
         assert_eq!(door.tick(Millis(900_000)), None, "forced is not held as well");
+        assert_eq!(door.alarm(), Some(Alarm::Forced));
         assert_eq!(door.step(Millis(900_100), SHUT), None);
+        assert_eq!(door.alarm(), None);
         assert_eq!(door.step(Millis(900_200), OPEN), Some(News::Forced));
     }
 
@@ -170,7 +194,7 @@ mod tests {
         assert_eq!(door.deadline(), Some(Millis(66_000)));
         assert_eq!(door.tick(Millis(65_999)), None);
         assert_eq!(door.tick(Millis(66_000)), Some(News::Held));
-        assert_eq!(door.tick(Millis(99_000)), None);
+        assert_eq!((door.tick(Millis(99_000)), door.alarm()), (None, Some(Alarm::Held)));
     }
 
     #[test]
@@ -188,7 +212,9 @@ mod tests {
         assert_eq!(door.step(Millis(3), Change::Exit { pressed: false }), None);
         assert_eq!(door.step(Millis(4), Change::Tamper { alarm: false }), None);
         assert_eq!(door.step(Millis(5), Change::Tamper { alarm: true }), Some(News::Tampered));
+        assert_eq!(door.alarm(), Some(Alarm::Tampered));
         assert_eq!(door.step(Millis(6), Change::Tamper { alarm: false }), Some(News::Untampered));
+        assert_eq!(door.alarm(), None);
     }
 
     proptest! {

@@ -2,9 +2,11 @@
 //! the journal.
 
 use limen::decide::Denial;
-use limen::display::screens::{Denied, Granted, OutOfOrder, Screen};
+use limen::display::screens::{CameraLost, Denied, Granted, Screen};
 
-use crate::house::{EARLY_MS, LATE_MS, PULSE_MS, furnish, open, openings, quiet, reports, shows, until};
+use crate::house::{
+    EARLY_MS, LATE_MS, PULSE_MS, english, furnish, open, openings, quiet, reports, shows, until,
+};
 use crate::machine::{self, Guest};
 
 #[test]
@@ -13,27 +15,27 @@ fn the_right_people_are_let_in_and_nobody_else() {
     let mut guest = Guest::boot(&kit);
     furnish(&guest, "drm:/dev/dri/card0");
     open(&mut guest);
+    let words = english().words;
 
     until(&mut guest, "ada", "granted  Ada", 0);
-    shows(&mut guest, &Screen::Granted(Granted::new("Ada")));
+    shows(&mut guest, &Screen::Granted(Granted::new(&words, "Ada")));
     // As long as she stands there she may be let in again.
     quiet(&mut guest);
     let for_ada = openings(&mut guest);
     assert!(!for_ada.is_empty(), "the door did not open for Ada");
 
     until(&mut guest, "stranger", "denied", 0);
-    let denied = Denied::unknown(Denial::Unknown.sentence());
-    shows(&mut guest, &Screen::Denied(denied));
+    shows(&mut guest, &Screen::Denied(Denied::new(&words, Denial::Unknown)));
 
     guest.sh(". /share/hardware.sh; camera_unplug; PATIENCE=30 wait_for grep camera-lost /tmp/out");
-    shows(&mut guest, &Screen::OutOfOrder(OutOfOrder::new("Camera lost")));
+    shows(&mut guest, &Screen::CameraLost(CameraLost::new(&words)));
     assert_eq!(openings(&mut guest), for_ada, "the door opened for a stranger, or without a camera");
 
     // Who was let in before the cable was pulled is let in again, and the other one too.
     guest.sh(". /share/hardware.sh; camera_plug 640 480");
     until(&mut guest, "ada", "granted  Ada", for_ada.len());
     until(&mut guest, "ben", "granted  Ben", 0);
-    shows(&mut guest, &Screen::Granted(Granted::new("Ben")));
+    shows(&mut guest, &Screen::Granted(Granted::new(&words, "Ben")));
     quiet(&mut guest);
 
     let events = reports(&mut guest);

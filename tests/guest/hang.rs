@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use limen::display::screens::{Granted, Screen};
 
-use crate::house::{change, furnish, open, openings, shows, until};
+use crate::house::{change, english, furnish, open, openings, shows, until};
 use crate::machine::{self, Guest};
 
 /// As the configuration of house.rs says, ms.
@@ -20,7 +20,7 @@ fn a_thread_that_hangs_while_the_door_is_open_ends_the_program_and_the_line_is_r
     change(&guest, "pulse_ms = 4000", "pulse_ms = 15000");
     open(&mut guest);
     until(&mut guest, "ada", "granted  Ada", 0);
-    shows(&mut guest, &Screen::Granted(Granted::new("Ada")));
+    shows(&mut guest, &Screen::Granted(Granted::new(&english().words, "Ada")));
     // One thread alone can be frozen in a control group of its own.
     guest.sh(
         "set -e; mount -t cgroup2 none /sys/fs/cgroup

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use limen::display::Language;
 use limen::display::canvas::Canvas;
 use limen::display::screens::{self, Screen};
 use limen::display::sheet::write_png;
@@ -161,11 +162,16 @@ pub fn quiet(guest: &mut Guest) {
     guest.run(script, SLOW).fine();
 }
 
+/// What the guest's door speaks.
+pub fn english() -> Language {
+    Language::open(&"en".parse().unwrap(), &Default::default()).unwrap()
+}
+
 /// Waits until the guest's display shows `screen`, to the pixel.
 #[track_caller]
 pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
     let mut canvas = Canvas::new(PANEL.0, PANEL.1).unwrap();
-    let Ok(()) = screens::draw(screen, &mut canvas);
+    let Ok(()) = screens::draw(screen, &english().fonts, &mut canvas);
     let wanted = canvas.into_image();
     let begun = Instant::now();
     loop {

@@ -453,7 +453,7 @@ fn clips_and_cameras_that_cannot_be_used_are_named() {
 fn twenty_wrong_configurations_are_refused_by_file_line_and_field() {
     let site = site();
     let before = contents(&site);
-    let wrong: [(&str, &[&str]); 22] = [
+    let wrong: [(&str, &[&str]); 24] = [
         ("[camera]\nsource = \"usb:0\"", &["line 2", "camera.source"]),
         ("[camera]\nsource = \"replay:\"", &["line 2", "camera.source"]),
         ("[camera]\nsuorce = \"replay:x\"", &["line 2", "suorce"]),
@@ -475,6 +475,8 @@ fn twenty_wrong_configurations_are_refused_by_file_line_and_field() {
         ("[door]\npulse_ms = 3000\npulse_ms = 4000", &["line 3", "pulse_ms"]),
         ("[door\n", &["line 1"]),
         ("[display]\npanel = \"hdmi\"", &["line 2", "display.panel"]),
+        ("[display]\nlanguage = \"fr\"", &["line 2", "display.language"]),
+        ("[display]\nfont = \"a.ttc#one\"", &["line 2", "display.font"]),
         ("[camera]\nsource = \"replay:x\"\n[door]\nrelay = \"gpio:door\"", &["line 2", "camera.source"]),
     ];
     for (text, words) in wrong {
@@ -492,6 +494,11 @@ fn twenty_wrong_configurations_are_refused_by_file_line_and_field() {
         site.limen(&format!("{command} --config missing.toml")).exits(4).says(&["missing.toml"]);
         site.limen(&format!("{command} --config wrong.toml")).says(&["wrong.toml"]);
     }
+    let french = site.limen("check --print-language en").exits(0).stdout.replace("too-dark", "to-dark");
+    site.write("wrong.toml", "[display]\nlanguage = \"fr.toml\"");
+    site.limen("check --config wrong.toml").exits(4).says(&["fr.toml: cannot be read"]);
+    site.write("fr.toml", french);
+    site.limen("check --config wrong.toml").exits(3).says(&["fr.toml: hints.to-dark", "--print-language en"]);
     assert!(!site.path("edges.jsonl").exists(), "nothing was started");
     assert_eq!(contents(&site), before);
 }

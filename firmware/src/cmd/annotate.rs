@@ -159,7 +159,7 @@ pub fn run(args: &Annotate) -> Result<Exit> {
             columns: 20,
             thumb_px: 84,
         };
-        write_png(&sheet.render(&cells)?, path)
+        write_png(&sheet.render(&cells, &annotator.fonts)?, path)
             .with_context(|| format!("{}: cannot be written", shown(path)))?;
     }
     eprintln!("limen: {frames} frames, {faces} faces, {named} named at threshold {threshold:.3}");

@@ -12,6 +12,7 @@ use crate::cmd::{Exit, shown};
 use crate::config::Config;
 use crate::daemon::{self, Orders};
 use crate::display;
+use crate::display::fonts::Fonts;
 use crate::display::sheet::{Cell, Sheet};
 use crate::recognise::{GalleryFile, Recogniser};
 
@@ -170,6 +171,6 @@ fn contact_sheet(folder: &Path, to: &Path) -> Result<()> {
     }
     let sheet =
         Sheet { title: "Limen: what the door showed".into(), columns: 4, thumb_px: 240, ..Sheet::default() };
-    display::sheet::write_png(&sheet.render(&cells)?, to)
+    display::sheet::write_png(&sheet.render(&cells, &Fonts::built_in())?, to)
         .with_context(|| format!("{}: cannot be written", shown(to)))
 }

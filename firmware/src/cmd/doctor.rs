@@ -164,7 +164,19 @@ fn door(config: &Config) -> Result<String, String> {
 fn panel(config: &Config) -> Result<String, String> {
     let source = config.display.panel.parse().map_err(|e: display::PanelError| e.to_string())?;
     let opened = display::panel::open(&source, config.panel_settings()).map_err(|e| e.to_string())?;
-    Ok(opened.map_or_else(|| "none".to_owned(), |p| p.describe()))
+    let language = config.language().map_err(|e| e.to_string())?;
+    let Some(opened) = opened else { return Ok("none".to_owned()) };
+    // What is wrong with the gallery is told as such.
+    let people = Gallery::open_read_only(&config.gallery.file).and_then(|g| g.subjects()).unwrap_or_default();
+    let unwritten = people.iter().filter(|p| !language.fonts.can_write(&p.name)).count();
+    if unwritten > 0 {
+        return Err(format!(
+            "{}: no font here has the letters of {unwritten} people's names, who are shown by their ids; set display.font \
+             (docs/guide/languages.md)",
+            opened.describe()
+        ));
+    }
+    Ok(format!("{}, speaks {}", opened.describe(), config.display.language))
 }
 
 /// Whether the clock can be right: a journal and people's validity go by it.

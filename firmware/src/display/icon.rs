@@ -1,5 +1,5 @@
 //! Signs drawn as shapes, so that no state is told by colour alone: tick, cross, question mark, warning, information,
-//! face.
+//! face, bell, struck camera, cog.
 //!
 //! Each is a signed distance (inside negative), which gives smooth edges at every size and needs no picture files.
 
@@ -25,6 +25,12 @@ pub enum Icon {
     Info,
     /// Look here: a face between the corners of a view finder.
     Face,
+    /// Alarm: a bell on a disc.
+    Bell,
+    /// No picture: a camera struck out, on a disc.
+    NoCamera,
+    /// Somebody works on it: a cog on a disc.
+    Cog,
 }
 
 /// Colours of a sign.
@@ -72,7 +78,9 @@ where
 /// Distance to the plate that carries the mark.
 fn plate(icon: Icon, p: P) -> f32 {
     match icon {
-        Icon::Tick | Icon::Cross | Icon::Question | Icon::Info => length(p) - 1.0,
+        Icon::Tick | Icon::Cross | Icon::Question | Icon::Info | Icon::Bell | Icon::NoCamera | Icon::Cog => {
+            length(p) - 1.0
+        }
         Icon::Warning => {
             // Equilateral, its middle a little below the sign's, its corners rounded by 0.13.
             triangle(p, [(0.0, -0.78), (0.85, 0.69), (-0.85, 0.69)]) - 0.13
@@ -97,7 +105,42 @@ fn mark(icon: Icon, p: P) -> f32 {
         Icon::Warning => stroke(p, (0.0, -0.3), (0.0, 0.18), 0.1).min(length((p.0, p.1 - 0.48)) - 0.12),
         Icon::Info => stroke(p, (0.0, -0.06), (0.0, 0.48), 0.115).min(length((p.0, p.1 + 0.46)) - 0.135),
         Icon::Face => face(p),
+        Icon::Bell => bell(p),
+        Icon::NoCamera => no_camera(p),
+        Icon::Cog => cog(p),
     }
+}
+
+/// A dome on a rim, with a knob above and a clapper below.
+fn bell(p: P) -> f32 {
+    let dome = (stroke(p, (0.0, -0.16), (0.0, 0.6), 0.31)).max(p.1 - 0.26);
+    let rim = stroke(p, (-0.42, 0.3), (0.42, 0.3), 0.08);
+    let knob = length((p.0, p.1 + 0.52)) - 0.09;
+    let clapper = (length((p.0, p.1 - 0.44)) - 0.14).max(0.46 - p.1);
+    dome.min(rim).min(knob).min(clapper)
+}
+
+/// A body with a lens, and a line through it that keeps its distance.
+fn no_camera(p: P) -> f32 {
+    let body = block(p, (0.46, 0.26), 0.08).min(block((p.0, p.1 + 0.34), (0.16, 0.06), 0.04));
+    let lens = (length(p) - 0.2).abs() - 0.05;
+    let line = stroke(p, (-0.52, -0.52), (0.52, 0.52), 0.07);
+    body.max(-lens).max(0.09 - line).min(line)
+}
+
+/// A ring with eight teeth.
+fn cog(p: P) -> f32 {
+    let eighth = std::f32::consts::FRAC_PI_4;
+    let turn = (p.1.atan2(p.0) / eighth).round() * eighth;
+    let (sin, cos) = turn.sin_cos();
+    let tooth = block((p.0 * cos + p.1 * sin - 0.5, p.1 * cos - p.0 * sin), (0.1, 0.07), 0.03);
+    ((length(p) - 0.34).abs() - 0.12).min(tooth)
+}
+
+/// Distance to a rectangle around the middle with half the sides `half`, grown by `round` on all sides.
+fn block(p: P, half: P, round: f32) -> f32 {
+    let (dx, dy) = (p.0.abs() - half.0, p.1.abs() - half.1);
+    length((dx.max(0.0), dy.max(0.0))) + dx.max(dy).min(0.0) - round
 }
 
 /// Corners of a view finder, and a head with eyes and a mouth.
@@ -156,7 +199,17 @@ mod tests {
     use embedded_graphics::pixelcolor::RgbColor;
     use limen_models::image::RgbImage;
 
-    const ALL: [Icon; 6] = [Icon::Tick, Icon::Cross, Icon::Question, Icon::Warning, Icon::Info, Icon::Face];
+    const ALL: [Icon; 9] = [
+        Icon::Tick,
+        Icon::Cross,
+        Icon::Question,
+        Icon::Warning,
+        Icon::Info,
+        Icon::Face,
+        Icon::Bell,
+        Icon::NoCamera,
+        Icon::Cog,
+    ];
 
     /// Everything in one colour: what remains is shape.
     fn white(icon: Icon, diameter: f32) -> RgbImage {

@@ -7,8 +7,9 @@ use limen_models::geometry::BBox;
 use limen_models::image::RgbImage;
 
 use super::canvas::{Brush, colour};
+use super::fonts::Typeface;
 use super::palette;
-use super::text::{self, Align, CAP, Style, Weight};
+use super::text::{self, Align, CAP, Style};
 
 /// What stands on a face's tag.
 #[derive(Clone, Copy, Default)]
@@ -31,7 +32,7 @@ impl Tag<'_> {
 
 /// Draws a box of `rgb` around `bbox` and its tag above, else below, else inside it. What lies outside the picture is
 /// not drawn; the tag is moved to be inside.
-pub fn draw_face(image: &mut RgbImage, bbox: &BBox, tag: Tag<'_>, rgb: [u8; 3]) {
+pub fn draw_face(image: &mut RgbImage, bbox: &BBox, tag: Tag<'_>, rgb: [u8; 3], typeface: &Typeface) {
     let (width, height) = (image.width() as i32, image.height() as i32);
     let short = width.min(height);
     let line = (short / 150).clamp(2, 6);
@@ -52,8 +53,8 @@ pub fn draw_face(image: &mut RgbImage, bbox: &BBox, tag: Tag<'_>, rgb: [u8; 3]) 
     let pad = (size * 0.35) as i32;
     let tag_height = (size * 1.35) as i32;
     let most = (width - 2 * pad).min(((x2 - x1) * 5 / 2).max(size as i32 * 9));
-    let words = fit_tag(&words, tag, most as f32, size);
-    let tag_width = text::width(&words, size, Weight::Bold).ceil() as i32 + 2 * pad;
+    let words = fit_tag(&words, tag, most as f32, (size, typeface));
+    let tag_width = text::width(&words, size, typeface).ceil() as i32 + 2 * pad;
 
     let left = x1.min(width - tag_width).max(0);
     let above = y1 - 1 - tag_height;
@@ -67,19 +68,19 @@ pub fn draw_face(image: &mut RgbImage, bbox: &BBox, tag: Tag<'_>, rgb: [u8; 3]) 
     let top = top.min(height - tag_height).max(0);
     fill(&mut brush, (left - 1, top - 1, left + tag_width, top + tag_height), [0; 3]);
     fill(&mut brush, (left, top, left + tag_width - 1, top + tag_height - 1), rgb);
-    let style = Style { size, weight: Weight::Bold, ink: colour(palette::ink_on(rgb)), on: colour(rgb) };
+    let style = Style { size, typeface, ink: colour(palette::ink_on(rgb)), on: colour(rgb) };
     let baseline = top as f32 + (tag_height as f32 + size * CAP) / 2.0;
     let Ok(()) = text::draw(&mut brush, &words, (left + pad) as f32, baseline, Align::Left, style);
 }
 
 /// The tag's line within `most` px: the name is cut and the score is kept.
-fn fit_tag(words: &str, tag: Tag<'_>, most: f32, size: f32) -> String {
-    if text::width(words, size, Weight::Bold) <= most {
+fn fit_tag(words: &str, tag: Tag<'_>, most: f32, (size, typeface): (f32, &Typeface)) -> String {
+    if text::width(words, size, typeface) <= most {
         return words.to_owned();
     }
     let score = tag.score.map(|s| format!(" {s:.2}")).unwrap_or_default();
-    let room = most - text::width(&score, size, Weight::Bold);
-    format!("{}{score}", text::cut(tag.name, room, size, Weight::Bold))
+    let room = most - text::width(&score, size, typeface);
+    format!("{}{score}", text::cut(tag.name, room, size, typeface))
 }
 
 /// Both corners included.
@@ -104,6 +105,7 @@ fn fill(brush: &mut Brush<'_>, (x1, y1, x2, y2): Corners, rgb: [u8; 3]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::display::fonts::Fonts;
     use proptest::prelude::*;
 
     const CYAN: [u8; 3] = [0, 255, 255];
@@ -120,7 +122,7 @@ mod tests {
     fn the_box_lies_on_its_coordinates_with_dark_rims() {
         let mut im = grey(100, 100);
         let b = BBox { x1: 20.0, y1: 30.0, x2: 59.0, y2: 79.0 };
-        draw_face(&mut im, &b, Tag::default(), CYAN);
+        draw_face(&mut im, &b, Tag::default(), CYAN, &Fonts::built_in().bold);
         for (x, y) in [(20, 30), (59, 30), (20, 79), (59, 79), (40, 31), (21, 50)] {
             assert_eq!(im.pixel(x, y), CYAN, "{x},{y}");
         }
@@ -139,7 +141,7 @@ mod tests {
         let tag = Tag { name: "Ann", score: Some(0.876) };
         let first_row = |b: BBox, h: usize| {
             let mut im = grey(200, h);
-            draw_face(&mut im, &b, tag, CYAN);
+            draw_face(&mut im, &b, tag, CYAN, &Fonts::built_in().bold);
             // The tag is the only run of more than 8 coloured px right of the box's left line.
             (0..h).find(|y| (0..6).all(|x| im.pixel(24 + x, *y) != [127; 3] && im.pixel(24, *y) == CYAN))
         };
@@ -147,10 +149,10 @@ mod tests {
         assert!(first_row(b(60.0, 150.0), 200).unwrap() < 60);
         assert_eq!(first_row(b(2.0, 100.0), 200).unwrap(), 2, "the box's own top line comes first");
         let mut im = grey(200, 200);
-        draw_face(&mut im, &b(2.0, 100.0), tag, CYAN);
+        draw_face(&mut im, &b(2.0, 100.0), tag, CYAN, &Fonts::built_in().bold);
         assert_eq!(im.pixel(22, 104), CYAN, "below");
         let mut im = grey(200, 110);
-        draw_face(&mut im, &b(2.0, 100.0), tag, CYAN);
+        draw_face(&mut im, &b(2.0, 100.0), tag, CYAN, &Fonts::built_in().bold);
         assert_eq!(im.pixel(22, 8), CYAN, "inside");
     }
 
@@ -158,9 +160,9 @@ mod tests {
     fn a_long_name_is_cut_and_its_score_stays() {
         let name = "Wolfeschlegelsteinhausenbergerdorff";
         let tag = Tag { name, score: Some(0.5) };
-        let words = fit_tag(&tag.line(), tag, 150.0, 16.0);
+        let words = fit_tag(&tag.line(), tag, 150.0, (16.0, &Fonts::built_in().bold));
         assert!(words.ends_with("… 0.50"), "{words}");
-        assert!(text::width(&words, 16.0, Weight::Bold) <= 150.0);
+        assert!(text::width(&words, 16.0, &Fonts::built_in().bold) <= 150.0);
         assert_eq!(Tag { name: "", score: Some(-0.031) }.line(), "-0.03");
         assert_eq!(Tag { name: "unknown", score: None }.line(), "unknown");
     }
@@ -173,7 +175,7 @@ mod tests {
             odd in prop_oneof![Just(0f32), Just(f32::NAN), Just(f32::INFINITY), Just(-1e30)],
         ) {
             let mut im = grey(w, h);
-            draw_face(&mut im, &BBox { x1: x1 + odd, y1, x2, y2 }, Tag { name: "Zoë", score: Some(0.4) }, CYAN);
+            draw_face(&mut im, &BBox { x1: x1 + odd, y1, x2, y2 }, Tag { name: "Zoë", score: Some(0.4) }, CYAN, &Fonts::built_in().bold);
         }
     }
 }

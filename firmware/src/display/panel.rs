@@ -9,11 +9,14 @@ use thiserror::Error;
 
 use super::canvas::Canvas;
 use super::screens::ScreenKind;
+use crate::relay::RelayError;
 use crate::time::Millis;
+use spi::SpiSource;
 
 pub mod drm;
 pub mod fb;
 pub mod png;
+pub mod spi;
 
 /// A display.
 pub trait Panel: Send {
@@ -32,7 +35,8 @@ pub trait Panel: Send {
 pub enum PanelError {
     /// The text of the setting names no panel.
     #[error(
-        "display \"{text}\": {why}; write none, drm:/dev/dri/card0, fb:/dev/fb0, png:FOLDER or png-latest:FILE.png"
+        "display \"{text}\": {why}; write none, drm:/dev/dri/card0, fb:/dev/fb0, spi:st7789:/dev/spidev0.0:DC-LINE:RESET-LINE, \
+         png:FOLDER or png-latest:FILE.png"
     )]
     Name {
         /// As written.
@@ -69,6 +73,15 @@ pub enum PanelError {
         /// What was found.
         why: String,
     },
+    /// A GPIO line of the panel's.
+    #[error("{0}")]
+    Line(#[from] RelayError),
+    /// This program was built without that back end.
+    #[error("{panel}: this build of limen has no SPI panels; build it with `--features spi`")]
+    NotBuilt {
+        /// The panel, as in the setting.
+        panel: String,
+    },
     /// The picture cannot be stored.
     #[error("{path}: cannot be written: {source}; check the folder, its permissions and the free space")]
     Write {
@@ -88,6 +101,8 @@ pub enum PanelSource {
     Drm(PathBuf),
     /// `fb:DEVICE`: a framebuffer of the kernel's.
     Fb(PathBuf),
+    /// `spi:CONTROLLER:DEVICE:DC:RESET`: a small panel on an SPI bus.
+    Spi(SpiSource),
     /// `png:FOLDER`: every screen that differs from the one before, as a numbered file.
     PngFolder(PathBuf),
     /// `png-latest:FILE`: the current screen, replaced atomically.
@@ -105,6 +120,7 @@ impl FromStr for PanelSource {
             Some((_, "")) => Err(bad("nothing after the colon")),
             Some(("drm", device)) => Ok(Self::Drm(device.into())),
             Some(("fb", device)) => Ok(Self::Fb(device.into())),
+            Some(("spi", rest)) => rest.parse().map(Self::Spi).map_err(bad),
             Some(("png", folder)) => Ok(Self::PngFolder(folder.into())),
             Some(("png-latest", file)) => Ok(Self::PngLatest(file.into())),
             Some(_) => Err(bad("unknown kind")),
@@ -118,6 +134,7 @@ impl fmt::Display for PanelSource {
             Self::None => f.write_str("none"),
             Self::Drm(p) => write!(f, "drm:{}", p.display()),
             Self::Fb(p) => write!(f, "fb:{}", p.display()),
+            Self::Spi(source) => write!(f, "spi:{source}"),
             Self::PngFolder(p) => write!(f, "png:{}", p.display()),
             Self::PngLatest(p) => write!(f, "png-latest:{}", p.display()),
         }
@@ -157,6 +174,10 @@ pub fn open(source: &PanelSource, settings: PanelSettings) -> Result<Option<Box<
         PanelSource::None => None,
         PanelSource::Drm(device) => Some(Box::new(drm::DrmPanel::open(device)?)),
         PanelSource::Fb(device) => Some(Box::new(fb::FbPanel::open(device)?)),
+        #[cfg(feature = "spi")]
+        PanelSource::Spi(source) => Some(spi::driver::open(source, canvas()?)?),
+        #[cfg(not(feature = "spi"))]
+        PanelSource::Spi(_) => return Err(PanelError::NotBuilt { panel: source.to_string() }),
         PanelSource::PngFolder(folder) => Some(Box::new(png::PngPanel::numbered(folder, canvas()?)?)),
         PanelSource::PngLatest(file) => Some(Box::new(png::PngPanel::latest(file, canvas()?))),
     })
@@ -168,12 +189,17 @@ mod tests {
 
     #[test]
     fn a_panel_name_is_read_and_written_alike() {
-        for text in
-            ["none", "drm:/dev/dri/card0", "fb:/dev/fb0", "png:screens", "png-latest:/run/limen/screen.png"]
-        {
+        for text in [
+            "none",
+            "drm:/dev/dri/card0",
+            "fb:/dev/fb0",
+            "spi:st7789:/dev/spidev0.0:a:b",
+            "png:screens",
+            "png-latest:/run/limen/screen.png",
+        ] {
             assert_eq!(text.parse::<PanelSource>().unwrap().to_string(), text);
         }
-        for text in ["", "png", "png:", "fb", "hdmi:1", "png-latest:"] {
+        for text in ["", "png", "png:", "fb", "hdmi:1", "spi:st7789", "png-latest:"] {
             assert!(text.parse::<PanelSource>().unwrap_err().to_string().contains("png:FOLDER"), "{text}");
         }
     }

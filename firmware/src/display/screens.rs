@@ -6,20 +6,31 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
 use serde::{Deserialize, Serialize};
 
+mod alarm;
+mod camera_lost;
+pub mod demo;
 mod denied;
+mod enrol;
 mod granted;
 mod idle;
 mod live;
 mod message;
 mod notice;
 mod out_of_order;
+mod service;
 
+pub use alarm::Alarm;
+pub use camera_lost::CameraLost;
 pub use denied::Denied;
+pub use enrol::Enrol;
 pub use granted::Granted;
 pub use idle::Idle;
 pub use live::{FaceMark, Live};
 pub use message::Message;
 pub use out_of_order::OutOfOrder;
+pub use service::Service;
+
+use super::fonts::Fonts;
 
 /// What is to be seen.
 pub enum Screen<'a> {
@@ -31,6 +42,14 @@ pub enum Screen<'a> {
     Granted(Granted),
     /// The door stays shut.
     Denied(Denied),
+    /// Somebody is enrolled.
+    Enrol(Enrol),
+    /// Something is wrong with the door.
+    Alarm(Alarm),
+    /// The camera gives no pictures.
+    CameraLost(CameraLost),
+    /// Somebody works on the device.
+    Service(Service),
     /// A word for whoever reads it.
     Message(Message),
     /// The device cannot do its work.
@@ -49,6 +68,14 @@ pub enum ScreenKind {
     Granted,
     /// The door stays shut.
     Denied,
+    /// Somebody is enrolled.
+    Enrol,
+    /// Something is wrong with the door.
+    Alarm,
+    /// The camera gives no pictures.
+    CameraLost,
+    /// Somebody works on the device.
+    Service,
     /// A word for whoever reads it.
     Message,
     /// The device cannot do its work.
@@ -63,6 +90,10 @@ impl ScreenKind {
             Self::Live => "live",
             Self::Granted => "granted",
             Self::Denied => "denied",
+            Self::Enrol => "enrol",
+            Self::Alarm => "alarm",
+            Self::CameraLost => "camera-lost",
+            Self::Service => "service",
             Self::Message => "message",
             Self::OutOfOrder => "out-of-order",
         }
@@ -77,6 +108,10 @@ impl Screen<'_> {
             Self::Live(_) => ScreenKind::Live,
             Self::Granted(_) => ScreenKind::Granted,
             Self::Denied(_) => ScreenKind::Denied,
+            Self::Enrol(_) => ScreenKind::Enrol,
+            Self::Alarm(_) => ScreenKind::Alarm,
+            Self::CameraLost(_) => ScreenKind::CameraLost,
+            Self::Service(_) => ScreenKind::Service,
             Self::Message(_) => ScreenKind::Message,
             Self::OutOfOrder(_) => ScreenKind::OutOfOrder,
         }
@@ -91,28 +126,39 @@ impl fmt::Debug for Screen<'_> {
 }
 
 /// Draws `screen` over the whole of `target`. Made for 240x240, 320x480 and 800x480 px; other sizes follow from them.
-pub fn draw<D>(screen: &Screen<'_>, target: &mut D) -> Result<(), D::Error>
+pub fn draw<D>(screen: &Screen<'_>, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
     match screen {
-        Screen::Idle(s) => idle::draw(s, target),
-        Screen::Live(s) => live::draw(s, target),
-        Screen::Granted(s) => granted::draw(s, target),
-        Screen::Denied(s) => denied::draw(s, target),
-        Screen::Message(s) => message::draw(s, target),
-        Screen::OutOfOrder(s) => out_of_order::draw(s, target),
+        Screen::Idle(s) => idle::draw(s, fonts, target),
+        Screen::Live(s) => live::draw(s, fonts, target),
+        Screen::Granted(s) => granted::draw(s, fonts, target),
+        Screen::Denied(s) => denied::draw(s, fonts, target),
+        Screen::Enrol(s) => enrol::draw(s, fonts, target),
+        Screen::Alarm(s) => alarm::draw(s, fonts, target),
+        Screen::CameraLost(s) => camera_lost::draw(s, fonts, target),
+        Screen::Service(s) => service::draw(s, fonts, target),
+        Screen::Message(s) => message::draw(s, fonts, target),
+        Screen::OutOfOrder(s) => out_of_order::draw(s, fonts, target),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::Denial;
+    use crate::display::Language;
     use crate::display::canvas::Canvas;
     use crate::display::icon::Icon;
+    use crate::doorway;
     use limen_models::geometry::BBox;
     use limen_models::image::RgbImage;
     use proptest::prelude::*;
+
+    fn english() -> Language {
+        Language::open(&"en".parse().unwrap(), &Default::default()).unwrap()
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
@@ -120,7 +166,7 @@ mod tests {
         #[test]
         fn any_words_on_any_panel_are_drawn_without_a_panic(
             a in any::<String>(), b in any::<String>(), c in any::<String>(),
-            w in 1usize..400, h in 1usize..400,
+            w in 1usize..400, h in 1usize..400, done in any::<usize>(), all in any::<usize>(),
         ) {
             let frame = RgbImage::filled(17, 5, [200; 3]).unwrap();
             let face = FaceMark {
@@ -134,38 +180,61 @@ mod tests {
                 Screen::Live(Live { frame: &frame, faces: vec![face], hint: b.clone() }),
                 Screen::Granted(Granted { greeting: b.clone(), name: a.clone(), detail: c.clone() }),
                 Screen::Denied(Denied { title: a.clone(), reason: b.clone(), icon: Icon::Question }),
+                Screen::Enrol(Enrol { title: a.clone(), progress: b.clone(), instruction: c.clone(), done, all }),
+                Screen::Alarm(Alarm { title: c.clone(), text: b.clone() }),
+                Screen::CameraLost(CameraLost { title: b.clone(), text: a.clone() }),
+                Screen::Service(Service { title: b.clone(), text: c.clone() }),
                 Screen::Message(Message { icon: Icon::Info, title: c.clone(), text: a.clone() }),
                 Screen::OutOfOrder(OutOfOrder { title: a.clone(), text: b.clone(), note: c.clone() }),
             ];
+            let fonts = Fonts::built_in();
             for s in &screens {
                 let mut canvas = Canvas::new(w, h).unwrap();
-                let Ok(()) = draw(s, &mut canvas);
+                let Ok(()) = draw(s, &fonts, &mut canvas);
+                let Ok(()) = demo::draw(s, &a, &fonts, &mut canvas);
             }
         }
     }
 
-    #[test]
-    fn every_screen_covers_all_that_was_there_before() {
-        let frame = RgbImage::filled(64, 48, [9; 3]).unwrap();
-        let screens = [
-            Screen::Idle(Idle::new("09:41", "Tuesday")),
-            Screen::Live(Live { frame: &frame, faces: vec![], hint: String::new() }),
-            Screen::Granted(Granted::new("Ann")),
-            Screen::Denied(Denied::new("Not now.")),
-            Screen::Denied(Denied::unknown("Not known here.")),
+    fn usual<'a>(frame: &'a RgbImage, language: &Language) -> [Screen<'a>; 11] {
+        let words = &language.words;
+        [
+            Screen::Idle(Idle::new(words, jiff::civil::datetime(2026, 11, 24, 9, 41, 0, 0))),
+            Screen::Live(Live { frame, faces: vec![], hint: String::new() }),
+            Screen::Granted(Granted::new(words, "Ann")),
+            Screen::Denied(Denied::new(words, Denial::Expired)),
+            Screen::Denied(Denied::new(words, Denial::Unknown)),
+            Screen::Enrol(Enrol::new(words, (2, 5), None)),
+            Screen::Alarm(Alarm::new(words, doorway::Alarm::Held)),
+            Screen::CameraLost(CameraLost::new(words)),
+            Screen::Service(Service::new(words)),
             Screen::Message(Message { icon: Icon::Info, title: "Hello".into(), text: "World".into() }),
-            Screen::OutOfOrder(OutOfOrder::new("No picture from the camera.")),
-        ];
-        for s in &screens {
-            let magenta = RgbImage::filled(200, 120, [255, 0, 254]).unwrap();
-            let mut canvas = Canvas::from(magenta);
-            let Ok(()) = draw(s, &mut canvas);
-            assert!(!canvas.image().data().chunks(3).any(|p| p == [255, 0, 254]), "{s:?}");
+            Screen::OutOfOrder(OutOfOrder::new(words, "")),
+        ]
+    }
+
+    #[test]
+    fn every_screen_covers_all_that_was_there_before_and_bears_the_mark_of_a_demo() {
+        let frame = RgbImage::filled(64, 48, [9; 3]).unwrap();
+        let language = english();
+        let magenta = || Canvas::from(RgbImage::filled(320, 240, [255, 0, 254]).unwrap());
+        let mut strips = Vec::new();
+        for s in &usual(&frame, &language) {
+            let (mut plain, mut marked) = (magenta(), magenta());
+            let Ok(()) = draw(s, &language.fonts, &mut plain);
+            let Ok(()) = demo::draw(s, &language.words.demo, &language.fonts, &mut marked);
+            for canvas in [&plain, &marked] {
+                assert!(!canvas.image().data().chunks(3).any(|p| p == [255, 0, 254]), "{s:?}");
+            }
+            strips.push(marked.into_image().data()[..320 * 18 * 3].to_vec());
         }
+        let ink = strips[0].chunks(3).filter(|p| p[0] < 100).count();
+        assert!(ink > 100 && strips.iter().all(|s| *s == strips[0]), "{ink}");
     }
 
     #[test]
     fn debug_shows_no_name() {
-        assert_eq!(format!("{:?}", Screen::Granted(Granted::new("Ann"))), "Screen(granted)");
+        let granted = Screen::Granted(Granted::new(&english().words, "Ann"));
+        assert_eq!(format!("{granted:?}"), "Screen(granted)");
     }
 }

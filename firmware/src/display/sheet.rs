@@ -14,8 +14,9 @@ use image::{ExtendedColorType, ImageEncoder};
 use limen_models::image::{ImageError, RgbImage};
 
 use super::canvas::{Canvas, colour};
+use super::fonts::Fonts;
 use super::scale;
-use super::text::{self, Align, CAP, LINE, Style, Weight};
+use super::text::{self, Align, CAP, LINE, Style};
 use super::theme::{MIST, NIGHT, SNOW};
 
 /// One picture of the sheet.
@@ -60,7 +61,7 @@ const TITLE: (f32, f32) = (28.0, 17.0);
 impl Sheet {
     /// Draws the sheet. Fails where it would be larger than a picture may be: use fewer cells, smaller pictures or more
     /// columns.
-    pub fn render(&self, cells: &[Cell]) -> Result<RgbImage, ImageError> {
+    pub fn render(&self, cells: &[Cell], fonts: &Fonts) -> Result<RgbImage, ImageError> {
         let thumb = self.thumb_px.max(16);
         let columns = self.columns.max(1).min(cells.len().max(1));
         let rows = cells.len().div_ceil(columns);
@@ -75,7 +76,7 @@ impl Sheet {
 
         let mut canvas = Canvas::new(width, height)?;
         let Ok(()) = canvas.fill_solid(&canvas.bounding_box(), NIGHT);
-        self.draw_head(&mut canvas, width as f32);
+        self.draw_head(&mut canvas, width as f32, fonts);
         for (i, cell) in cells.iter().enumerate() {
             let x = GAP + (i % columns) * (cell_width + GAP);
             let y = head + GAP + (i / columns) * (cell_height + GAP);
@@ -86,10 +87,10 @@ impl Sheet {
             let pixels = picture.data().chunks_exact(3).map(|p| Rgb888::new(p[0], p[1], p[2]));
             let Ok(()) = canvas.fill_contiguous(&inside, pixels);
             for (n, words) in cell.lines.iter().take(2).enumerate() {
-                let (weight, ink) = if n == 0 { (Weight::Bold, SNOW) } else { (Weight::Regular, MIST) };
-                let words = text::cut(words, cell_width as f32, CAPTION, weight);
+                let (typeface, ink) = if n == 0 { (&fonts.bold, SNOW) } else { (&fonts.regular, MIST) };
+                let words = text::cut(words, cell_width as f32, CAPTION, typeface);
                 let middle = (y + thumb + 2 * FRAME + n * line) as f32 + line as f32 * 0.55;
-                put(&mut canvas, &words, x as f32, middle, Style { size: CAPTION, weight, ink, on: NIGHT });
+                put(&mut canvas, &words, x as f32, middle, Style { size: CAPTION, typeface, ink, on: NIGHT });
             }
         }
         Ok(canvas.into_image())
@@ -101,19 +102,19 @@ impl Sheet {
         if lines == 0 { 0 } else { lines + GAP }
     }
 
-    fn draw_head(&self, canvas: &mut Canvas, width: f32) {
+    fn draw_head(&self, canvas: &mut Canvas, width: f32, fonts: &Fonts) {
         let mut top = GAP as f32;
         let parts =
-            [(&self.title, TITLE.0, Weight::Bold, SNOW), (&self.subtitle, TITLE.1, Weight::Regular, MIST)];
-        for (words, size, weight, ink) in parts {
+            [(&self.title, TITLE.0, &fonts.bold, SNOW), (&self.subtitle, TITLE.1, &fonts.regular, MIST)];
+        for (words, size, typeface, ink) in parts {
             if !words.is_empty() {
-                let words = text::cut(words, width - 2.0 * GAP as f32, size, weight);
+                let words = text::cut(words, width - 2.0 * GAP as f32, size, typeface);
                 put(
                     canvas,
                     &words,
                     GAP as f32,
                     top + size * LINE / 2.0,
-                    Style { size, weight, ink, on: NIGHT },
+                    Style { size, typeface, ink, on: NIGHT },
                 );
                 top += size * LINE;
             }
@@ -122,7 +123,7 @@ impl Sheet {
 }
 
 /// A line with the middle of its capitals at `middle`.
-fn put(canvas: &mut Canvas, words: &str, x: f32, middle: f32, style: Style) {
+fn put(canvas: &mut Canvas, words: &str, x: f32, middle: f32, style: Style<'_>) {
     let Ok(()) = text::draw(canvas, words, x, middle + style.size * CAP / 2.0, Align::Left, style);
 }
 
@@ -173,7 +174,7 @@ mod tests {
     fn cells_stand_in_rows_with_their_frames() {
         let sheet = Sheet { columns: 2, thumb_px: 180, ..Sheet::default() };
         let cells = [cell([255, 0, 0], &["a"]), cell([0, 255, 0], &[]), cell([0, 0, 255], &["b", "c", "d"])];
-        let im = sheet.render(&cells).unwrap();
+        let im = sheet.render(&cells, &Fonts::built_in()).unwrap();
         // Two columns of 188 px with gaps of 12; two rows of 188 px and two caption lines of 17 px.
         assert_eq!((im.width(), im.height()), (2 * 200 + 12, 2 * (188 + 34 + 12) + 12));
         assert_eq!(im.pixel(12, 12), [255, 0, 0]);
@@ -187,10 +188,10 @@ mod tests {
     #[test]
     fn an_empty_sheet_is_its_heading_and_a_huge_one_is_refused() {
         let sheet = Sheet { title: "Nobody".into(), subtitle: "0 probes".into(), ..Sheet::default() };
-        let im = sheet.render(&[]).unwrap();
+        let im = sheet.render(&[], &Fonts::built_in()).unwrap();
         assert!(im.height() > 60 && im.data().contains(&0xf4));
         let tall = Sheet { columns: 1, thumb_px: 500, ..Sheet::default() };
-        assert!(tall.render(&vec![cell([1, 2, 3], &[]); 24]).is_err());
+        assert!(tall.render(&vec![cell([1, 2, 3], &[]); 24], &Fonts::built_in()).is_err());
     }
 
     #[test]

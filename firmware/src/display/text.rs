@@ -1,38 +1,28 @@
-//! Anti-aliased text: measured, cut, wrapped and fitted, in Noto Sans (SIL Open Font License; Latin, Greek, Cyrillic).
+//! Anti-aliased text: measured, cut, wrapped and fitted.
 //!
 //! Sizes are the em in px. Text is blended towards the flat colour it stands on, since a panel cannot be read back.
 
-use std::sync::OnceLock;
-
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
+use ab_glyph::{Font, FontArc, GlyphId, PxScale, PxScaleFont, ScaleFont};
 use embedded_graphics::Pixel;
 use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::geometry::Point;
 use embedded_graphics::pixelcolor::Rgb888;
 
 use super::canvas::mix;
+use super::fonts::Typeface;
 
 /// Distance from baseline to baseline, em.
 pub const LINE: f32 = 1.28;
 /// Height of a capital, em (Noto Sans: 1462 of 2048).
 pub const CAP: f32 = 0.714;
 
-/// Stroke weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// For sentences.
-    Regular,
-    /// For names, titles and the clock.
-    Bold,
-}
-
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Style {
+pub struct Style<'a> {
     /// Em, px.
     pub size: f32,
-    /// Stroke weight.
-    pub weight: Weight,
+    /// Letters.
+    pub typeface: &'a Typeface,
     /// Colour of the letters.
     pub ink: Rgb888,
     /// Flat colour they stand on.
@@ -64,32 +54,16 @@ impl Fitted {
     }
 }
 
-/// The built-in font; `None` cannot happen (a test reads both), and would draw no text instead of ending the program.
-fn font(weight: Weight) -> Option<&'static FontRef<'static>> {
-    static REGULAR: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
-    static BOLD: OnceLock<Option<FontRef<'static>>> = OnceLock::new();
-    let (cell, bytes) = match weight {
-        Weight::Regular => (&REGULAR, notosans::REGULAR_TTF),
-        Weight::Bold => (&BOLD, notosans::BOLD_TTF),
-    };
-    cell.get_or_init(|| FontRef::try_from_slice(bytes).ok()).as_ref()
-}
-
-/// The font scaled so that one em is `size` px.
-fn scaled(size: f32, weight: Weight) -> Option<ab_glyph::PxScaleFont<&'static FontRef<'static>>> {
-    let font = font(weight)?;
-    Some(font.as_scaled(PxScale::from(size * font.height_unscaled() / font.units_per_em()?)))
-}
-
-/// Line breaks and other control characters stand as spaces.
-fn printable(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
+/// A letter's font, scaled so that one em is `size` px, and its number there.
+fn glyph(typeface: &Typeface, letter: char, size: f32) -> Option<(PxScaleFont<&FontArc>, GlyphId)> {
+    let (font, id) = typeface.glyph(letter)?;
+    let scale = PxScale::from(size * font.height_unscaled() / font.units_per_em()?);
+    Some((font.as_scaled(scale), id))
 }
 
 /// Width of a line, px.
-pub fn width(text: &str, size: f32, weight: Weight) -> f32 {
-    let Some(font) = scaled(size, weight) else { return 0.0 };
-    text.chars().map(|c| font.h_advance(font.glyph_id(printable(c)))).sum()
+pub fn width(text: &str, size: f32, typeface: &Typeface) -> f32 {
+    text.chars().filter_map(|c| glyph(typeface, c, size)).map(|(font, id)| font.h_advance(id)).sum()
 }
 
 /// Draws one line with its baseline at `baseline`. `x` as `align` says.
@@ -99,13 +73,12 @@ pub fn draw<D>(
     x: f32,
     baseline: f32,
     align: Align,
-    style: Style,
+    style: Style<'_>,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
-    let Some(font) = scaled(style.size, style.weight) else { return Ok(()) };
-    let total = width(text, style.size, style.weight);
+    let total = width(text, style.size, style.typeface);
     let mut pen = match align {
         Align::Left => x,
         Align::Centre => x - total / 2.0,
@@ -118,7 +91,7 @@ where
     let rows = (1.7 * style.size) as usize + 2;
     let mut coverage = vec![0f32; columns * rows];
     for c in text.chars() {
-        let id = font.glyph_id(printable(c));
+        let Some((font, id)) = glyph(style.typeface, c, style.size) else { continue };
         let glyph = id.with_scale_and_position(font.scale(), ab_glyph::point(pen, baseline.round()));
         pen += font.h_advance(id);
         let Some(outline) = font.outline_glyph(glyph) else { continue };
@@ -146,7 +119,7 @@ pub fn draw_block<D>(
     x: f32,
     top: f32,
     align: Align,
-    style: Style,
+    style: Style<'_>,
 ) -> Result<f32, D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
@@ -161,27 +134,38 @@ where
 }
 
 /// The text, or as much of it as fits `max_width` px with an ellipsis behind it.
-pub fn cut(text: &str, max_width: f32, size: f32, weight: Weight) -> String {
-    if width(text, size, weight) <= max_width {
+pub fn cut(text: &str, max_width: f32, size: f32, typeface: &Typeface) -> String {
+    if width(text, size, typeface) <= max_width {
         return text.to_owned();
     }
     let mut kept: String = text.to_owned();
     while kept.pop().is_some() {
         let cut = format!("{}…", kept.trim_end());
-        if width(&cut, size, weight) <= max_width {
+        if width(&cut, size, typeface) <= max_width {
             return cut;
         }
     }
     "…".to_owned()
 }
 
-/// Breaks text into lines of at most `max_width` px, at spaces and behind hyphens; a piece that is too long by itself is
-/// broken anywhere.
-pub fn wrap(text: &str, max_width: f32, size: f32, weight: Weight) -> Vec<String> {
-    let fits = |s: &str| width(s, size, weight) <= max_width;
+/// Breaks text into lines of at most `max_width` px, at spaces, behind hyphens and between ideographs; a piece that is too
+/// long by itself is broken anywhere.
+pub fn wrap(text: &str, max_width: f32, size: f32, typeface: &Typeface) -> Vec<String> {
+    wrap_at(text, max_width, size, typeface, breaks)
+}
+
+/// The same, but that a line may end only where `may_end` says so of the letters before and behind.
+fn wrap_at(
+    text: &str,
+    max_width: f32,
+    size: f32,
+    typeface: &Typeface,
+    may_end: fn(char, char) -> bool,
+) -> Vec<String> {
+    let fits = |s: &str| width(s, size, typeface) <= max_width;
     let mut lines = Vec::new();
     let mut line = String::new();
-    for (piece, spaced) in pieces(text) {
+    for (piece, spaced) in pieces(text, may_end) {
         let space = if spaced && !line.is_empty() { " " } else { "" };
         let longer = format!("{line}{space}{piece}");
         if fits(&longer) {
@@ -206,17 +190,41 @@ pub fn wrap(text: &str, max_width: f32, size: f32, weight: Weight) -> Vec<String
 }
 
 /// What stays together on a line, and whether a space stands before it.
-fn pieces(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    text.split_whitespace()
-        .flat_map(|word| word.split_inclusive('-').enumerate().map(|(i, piece)| (piece, i == 0)))
+fn pieces(text: &str, may_end: fn(char, char) -> bool) -> impl Iterator<Item = (&str, bool)> {
+    text.split_whitespace().flat_map(move |word| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let ends =
+                rest.char_indices().zip(rest.chars().skip(1)).find(|((_, c), next)| may_end(*c, *next));
+            let (piece, left) = rest.split_at(ends.map_or(rest.len(), |((at, c), _)| at + c.len_utf8()));
+            rest = left;
+            (!piece.is_empty()).then_some(piece)
+        })
+        .enumerate()
+        .map(|(i, piece)| (piece, i == 0))
+    })
+}
+
+/// What no line begins with.
+const STOPS: &str = "，。、：；！？）》」』】·";
+
+/// Whether a line may end between two letters: behind a hyphen, and on both sides of an ideograph, but not before a stop.
+fn breaks(before: char, after: char) -> bool {
+    let ideograph = |c| ('\u{2e80}'..='\u{9fff}').contains(&c) || ('\u{f900}'..='\u{ffef}').contains(&c);
+    before == '-' || (ideograph(before) || ideograph(after)) && !STOPS.contains(after)
+}
+
+/// Whether a clause ends there, which is better.
+fn ends_clause(before: char, after: char) -> bool {
+    before == '-' || STOPS.contains(before) && !STOPS.contains(after)
 }
 
 /// One line as large as `sizes` allows within `max_width` px; cut with an ellipsis at the smallest size.
-pub fn fit_line(text: &str, max_width: f32, (smallest, largest): (f32, f32), weight: Weight) -> Fitted {
-    let natural = width(text, largest, weight).max(1e-3);
+pub fn fit_line(text: &str, max_width: f32, (smallest, largest): (f32, f32), typeface: &Typeface) -> Fitted {
+    let natural = width(text, largest, typeface).max(1e-3);
     // Widths grow in proportion to the size.
     let size = (largest * (max_width / natural).min(1.0)).max(smallest).floor();
-    let lines = if text.trim().is_empty() { vec![] } else { vec![cut(text, max_width, size, weight)] };
+    let lines = if text.trim().is_empty() { vec![] } else { vec![cut(text, max_width, size, typeface)] };
     Fitted { lines, size }
 }
 
@@ -226,32 +234,41 @@ pub fn fit_block(
     text: &str,
     (max_width, max_height): (f32, f32),
     (smallest, largest): (f32, f32),
-    weight: Weight,
+    typeface: &Typeface,
 ) -> Fitted {
     let mut size = largest.floor().max(1.0);
     loop {
-        let lines = wrap(text, max_width, size, weight);
-        let whole = pieces(text).all(|(p, _)| width(p, size, weight) <= max_width);
+        let lines = wrap(text, max_width, size, typeface);
+        let whole = pieces(text, breaks).all(|(p, _)| width(p, size, typeface) <= max_width);
         let fitted = Fitted { lines, size };
         if whole && fitted.height() <= max_height {
-            return Fitted { lines: balanced(text, max_width, fitted.lines, size, weight), size };
+            let clauses = wrap_at(text, max_width, size, typeface, ends_clause);
+            let better = clauses != fitted.lines && clauses.len() == fitted.lines.len();
+            let even = || balanced(text, max_width, fitted.lines, size, typeface);
+            return Fitted { lines: if better { clauses } else { even() }, size };
         }
         if size <= smallest {
-            return shorten(fitted, max_width, max_height, weight);
+            return shorten(fitted, max_width, max_height, typeface);
         }
         size -= 1.0;
     }
 }
 
 /// The same number of lines with words moved down, until the last is at least half as long as the longest.
-fn balanced(text: &str, max_width: f32, mut lines: Vec<String>, size: f32, weight: Weight) -> Vec<String> {
+fn balanced(
+    text: &str,
+    max_width: f32,
+    mut lines: Vec<String>,
+    size: f32,
+    typeface: &Typeface,
+) -> Vec<String> {
     for percent in (50..100).rev().step_by(3) {
-        let widths = lines.iter().map(|l| width(l, size, weight));
+        let widths = lines.iter().map(|l| width(l, size, typeface));
         let (longest, last) = widths.fold((0f32, 0f32), |(longest, _), w| (longest.max(w), w));
         if last * 2.0 >= longest {
             break;
         }
-        let narrower = wrap(text, max_width * percent as f32 / 100.0, size, weight);
+        let narrower = wrap(text, max_width * percent as f32 / 100.0, size, typeface);
         if narrower.len() != lines.len() {
             break;
         }
@@ -261,13 +278,13 @@ fn balanced(text: &str, max_width: f32, mut lines: Vec<String>, size: f32, weigh
 }
 
 /// Keeps the lines that fit the height, at least one, and ends the last with an ellipsis if any was dropped.
-fn shorten(mut block: Fitted, max_width: f32, max_height: f32, weight: Weight) -> Fitted {
+fn shorten(mut block: Fitted, max_width: f32, max_height: f32, typeface: &Typeface) -> Fitted {
     let room = ((max_height / (block.size * LINE)) as usize).max(1);
     if block.lines.len() > room {
         block.lines.truncate(room);
         if let Some(last) = block.lines.last_mut() {
             let mut kept = std::mem::take(last);
-            while !kept.is_empty() && width(&format!("{kept}…"), block.size, weight) > max_width {
+            while !kept.is_empty() && width(&format!("{kept}…"), block.size, typeface) > max_width {
                 kept.pop();
             }
             *last = format!("{}…", kept.trim_end());
@@ -278,29 +295,24 @@ fn shorten(mut block: Fitted, max_width: f32, max_height: f32, weight: Weight) -
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::display::canvas::Canvas;
+    use crate::display::fonts::Fonts;
     use embedded_graphics::pixelcolor::{RgbColor, WebColors};
     use proptest::prelude::*;
 
-    const STYLE: Style = Style { size: 40.0, weight: Weight::Bold, ink: Rgb888::WHITE, on: Rgb888::BLACK };
+    static FONTS: LazyLock<Fonts> = LazyLock::new(Fonts::built_in);
+
+    fn style() -> Style<'static> {
+        Style { size: 40.0, typeface: &FONTS.bold, ink: Rgb888::WHITE, on: Rgb888::BLACK }
+    }
 
     fn ink(text: &str) -> Vec<u8> {
         let mut c = Canvas::new(120, 60).unwrap();
-        draw(&mut c, text, 10.0, 45.0, Align::Left, STYLE).unwrap();
+        draw(&mut c, text, 10.0, 45.0, Align::Left, style()).unwrap();
         c.into_image().into_data()
-    }
-
-    #[test]
-    fn both_fonts_are_read_and_have_the_letters_of_names() {
-        for weight in [Weight::Regular, Weight::Bold] {
-            let f = font(weight).unwrap();
-            for c in "AaÄäÖöÜüßÉéÇçÑñŁłŞşĞğŽžĐđØøÅåÆæŐőİıŢțΑωЖя…–’".chars()
-            {
-                assert_ne!(f.glyph_id(c).0, 0, "{c} is missing");
-            }
-            assert_eq!(f.units_per_em(), Some(2048.0));
-        }
     }
 
     #[test]
@@ -324,7 +336,7 @@ mod tests {
         let on = Rgb888::CSS_DARK_SLATE_BLUE;
         let mut c = Canvas::new(120, 60).unwrap();
         c.clear(on).unwrap();
-        draw(&mut c, "ög", 60.0, 40.0, Align::Centre, Style { on, ..STYLE }).unwrap();
+        draw(&mut c, "ög", 60.0, 40.0, Align::Centre, Style { on, ..style() }).unwrap();
         let im = c.into_image();
         assert!(im.data().chunks(3).all(|p| p[0] >= on.r() && p[1] >= on.g() && p[2] >= on.b()));
         assert!(im.data().chunks(3).any(|p| p == [255; 3]));
@@ -333,47 +345,59 @@ mod tests {
     #[test]
     fn long_lines_are_cut_with_an_ellipsis() {
         let full = "Hubert Blaine Wolfeschlegelsteinhausenbergerdorff";
-        let short = cut(full, 200.0, 20.0, Weight::Bold);
+        let short = cut(full, 200.0, 20.0, &FONTS.bold);
         assert!(short.ends_with('…') && short.len() < full.len());
-        assert!(width(&short, 20.0, Weight::Bold) <= 200.0);
-        assert_eq!(cut("Ann", 200.0, 20.0, Weight::Bold), "Ann");
-        assert_eq!(cut("Ann", 1.0, 20.0, Weight::Bold), "…");
+        assert!(width(&short, 20.0, &FONTS.bold) <= 200.0);
+        assert_eq!(cut("Ann", 200.0, 20.0, &FONTS.bold), "Ann");
+        assert_eq!(cut("Ann", 1.0, 20.0, &FONTS.bold), "…");
     }
 
     #[test]
     fn a_line_shrinks_before_it_is_cut() {
-        let f = fit_line("Maximilian", 120.0, (14.0, 60.0), Weight::Bold);
+        let f = fit_line("Maximilian", 120.0, (14.0, 60.0), &FONTS.bold);
         assert_eq!(f.lines, ["Maximilian"]);
-        assert!(f.size < 60.0 && width("Maximilian", f.size, Weight::Bold) <= 120.0);
-        let f = fit_line("Ann", 500.0, (14.0, 60.0), Weight::Bold);
+        assert!(f.size < 60.0 && width("Maximilian", f.size, &FONTS.bold) <= 120.0);
+        let f = fit_line("Ann", 500.0, (14.0, 60.0), &FONTS.bold);
         assert_eq!(f.size, 60.0);
-        assert!(fit_line("Maximilian", 30.0, (14.0, 60.0), Weight::Bold).lines[0].ends_with('…'));
-        assert!(fit_line(" ", 30.0, (14.0, 60.0), Weight::Bold).lines.is_empty());
+        assert!(fit_line("Maximilian", 30.0, (14.0, 60.0), &FONTS.bold).lines[0].ends_with('…'));
+        assert!(fit_line(" ", 30.0, (14.0, 60.0), &FONTS.bold).lines.is_empty());
     }
 
     #[test]
     fn double_names_break_behind_their_hyphen() {
-        let long = width("Sophie-Charlotte von", 20.0, Weight::Bold);
+        let long = width("Sophie-Charlotte von", 20.0, &FONTS.bold);
         assert_eq!(
-            wrap("Sophie-Charlotte von Preußen", long, 20.0, Weight::Bold),
+            wrap("Sophie-Charlotte von Preußen", long, 20.0, &FONTS.bold),
             ["Sophie-Charlotte von", "Preußen"]
         );
-        let short = width("Sophie-C", 20.0, Weight::Bold);
-        assert_eq!(wrap("Sophie-Carl", short, 20.0, Weight::Bold), ["Sophie-", "Carl"]);
+        let short = width("Sophie-C", 20.0, &FONTS.bold);
+        assert_eq!(wrap("Sophie-Carl", short, 20.0, &FONTS.bold), ["Sophie-", "Carl"]);
+    }
+
+    #[test]
+    fn ideographs_break_anywhere_but_before_a_stop() {
+        let words = "您的通行权限已过期，请联系管理员。";
+        let nine = width("您的通行权限已过期", 20.0, &FONTS.bold);
+        assert_eq!(wrap(words, nine, 20.0, &FONTS.bold), ["您的通行权限已过", "期，请联系管理员。"]);
+        let f = fit_block(words, (nine, 60.0), (10.0, 20.0), &FONTS.bold);
+        assert_eq!((f.size, f.lines.len()), (20.0, 2));
+        let f = fit_block("未经许可开门，请把门关好。", (nine, 60.0), (10.0, 20.0), &FONTS.bold);
+        assert_eq!(f.lines, ["未经许可开门，", "请把门关好。"]);
+        assert_eq!(wrap("演示 DEMO", 80.0, 20.0, &FONTS.bold), ["演示", "DEMO"]);
     }
 
     #[test]
     fn no_word_is_left_alone_where_lines_can_be_even() {
         let words = "one two three four five six seven";
-        let width = width("one two three four five six", 20.0, Weight::Regular);
-        let f = fit_block(words, (width, 80.0), (20.0, 20.0), Weight::Regular);
-        assert_eq!(wrap(words, width, 20.0, Weight::Regular)[1], "seven");
+        let width = width("one two three four five six", 20.0, &FONTS.regular);
+        let f = fit_block(words, (width, 80.0), (20.0, 20.0), &FONTS.regular);
+        assert_eq!(wrap(words, width, 20.0, &FONTS.regular)[1], "seven");
         assert_eq!(f.lines, ["one two three four", "five six seven"]);
     }
 
     #[test]
     fn a_paragraph_that_cannot_fit_says_that_more_was_meant() {
-        let f = fit_block(&"word ".repeat(50), (100.0, 50.0), (16.0, 30.0), Weight::Regular);
+        let f = fit_block(&"word ".repeat(50), (100.0, 50.0), (16.0, 30.0), &FONTS.regular);
         assert_eq!((f.size, f.lines.len()), (16.0, 2));
         assert!(f.lines[1].ends_with('…'));
     }
@@ -381,9 +405,9 @@ mod tests {
     proptest! {
         #[test]
         fn wrapped_lines_fit_and_lose_nothing(text in "[a-zA-Zäß -]{0,80}", max in 30f32..300.0) {
-            let lines = wrap(&text, max, 16.0, Weight::Regular);
+            let lines = wrap(&text, max, 16.0, &FONTS.regular);
             for line in &lines {
-                prop_assert!(width(line, 16.0, Weight::Regular) <= max, "{line}");
+                prop_assert!(width(line, 16.0, &FONTS.regular) <= max, "{line}");
             }
             let squeeze = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(squeeze(&lines.concat()), squeeze(&text));
@@ -391,10 +415,10 @@ mod tests {
 
         #[test]
         fn any_text_fits_any_room_without_a_panic(text in any::<String>(), w in 0f32..200.0, h in 0f32..100.0) {
-            let f = fit_block(&text, (w, h), (10.0, 24.0), Weight::Regular);
+            let f = fit_block(&text, (w, h), (10.0, 24.0), &FONTS.regular);
             let mut c = Canvas::new(50, 50).unwrap();
-            draw_block(&mut c, &f, 5.0, -3.0, Align::Centre, STYLE).unwrap();
-            let _ = fit_line(&text, w, (10.0, 24.0), Weight::Bold);
+            draw_block(&mut c, &f, 5.0, -3.0, Align::Centre, style()).unwrap();
+            let _ = fit_line(&text, w, (10.0, 24.0), &FONTS.bold);
         }
     }
 }

@@ -12,6 +12,9 @@ pub const MIST: Rgb888 = Rgb888::new(0xa3, 0xb1, 0xbd);
 /// The product's own accent.
 pub const SKY: Rgb888 = Rgb888::new(0x5c, 0xb8, 0xe6);
 
+/// What is still to be done, on [`NIGHT`].
+pub const INK: Rgb888 = Rgb888::new(0x3a, 0x48, 0x55);
+
 /// Granted: background and sign.
 pub const FOREST: Rgb888 = Rgb888::new(0x0d, 0x2b, 0x20);
 /// Granted: sign.

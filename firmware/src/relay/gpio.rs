@@ -35,6 +35,12 @@ pub fn open(line: &GpioLine, active: ActiveLevel, driver: GpioDriver) -> Result<
     })
 }
 
+/// Takes `line` as an output for something other than the door, low to begin with (uAPI v2).
+#[cfg(feature = "spi")]
+pub fn output(line: &GpioLine) -> Result<impl OutputPin<Error: std::fmt::Debug> + Send + use<>, RelayError> {
+    v2::open(line, PinState::Low)
+}
+
 /// Whether the coil has current, by the line's level as it stands; `None` through uAPI v1, which would drive it.
 pub fn look(line: &GpioLine, active: ActiveLevel, driver: GpioDriver) -> Result<Option<Coil>, RelayError> {
     match driver {

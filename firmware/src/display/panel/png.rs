@@ -73,8 +73,17 @@ impl Panel for PngPanel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::Denial;
     use crate::display::screens::{Denied, Granted, Screen};
-    use crate::display::show;
+    use crate::display::{Language, Stage};
+
+    fn english() -> Language {
+        Language::open(&"en".parse().unwrap(), &Default::default()).unwrap()
+    }
+
+    fn show(panel: &mut PngPanel, screen: &Screen<'_>, at: Millis) -> Result<(), PanelError> {
+        crate::display::show(panel, screen, &english(), Stage::Real, at)
+    }
 
     fn canvas() -> Canvas {
         Canvas::new(240, 240).unwrap()
@@ -94,10 +103,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("new/screens");
         let mut panel = PngPanel::numbered(&folder, canvas()).unwrap();
-        let granted = Screen::Granted(Granted::new("Ann"));
+        let granted = Screen::Granted(Granted::new(&english().words, "Ann"));
         show(&mut panel, &granted, Millis(100)).unwrap();
         show(&mut panel, &granted, Millis(200)).unwrap();
-        show(&mut panel, &Screen::Denied(Denied::new("Not now.")), Millis(12_400)).unwrap();
+        show(&mut panel, &Screen::Denied(Denied::new(&english().words, Denial::Expired)), Millis(12_400))
+            .unwrap();
         assert_eq!(names(&folder), ["000000-0000000100ms-granted.png", "000001-0000012400ms-denied.png"]);
     }
 
@@ -106,9 +116,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("now.png");
         let mut panel = PngPanel::latest(&file, canvas());
-        show(&mut panel, &Screen::Granted(Granted::new("Ann")), Millis(1)).unwrap();
+        show(&mut panel, &Screen::Granted(Granted::new(&english().words, "Ann")), Millis(1)).unwrap();
         let first = std::fs::read(&file).unwrap();
-        show(&mut panel, &Screen::Granted(Granted::new("Bob")), Millis(2)).unwrap();
+        show(&mut panel, &Screen::Granted(Granted::new(&english().words, "Bob")), Millis(2)).unwrap();
         assert_ne!(std::fs::read(&file).unwrap(), first);
         assert_eq!(names(dir.path()), ["now.png"]);
     }
@@ -119,7 +129,7 @@ mod tests {
         let folder = dir.path().join("screens");
         let mut panel = PngPanel::numbered(&folder, canvas()).unwrap();
         std::fs::remove_dir(&folder).unwrap();
-        let granted = Screen::Granted(Granted::new("Ann"));
+        let granted = Screen::Granted(Granted::new(&english().words, "Ann"));
         assert!(matches!(show(&mut panel, &granted, Millis(1)), Err(PanelError::Write { .. })));
         std::fs::create_dir(&folder).unwrap();
         show(&mut panel, &granted, Millis(2)).unwrap();

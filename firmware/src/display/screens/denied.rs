@@ -4,6 +4,9 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
 
 use super::notice::{self, Notice};
+use crate::decide::Denial;
+use crate::display::Words;
+use crate::display::fonts::Fonts;
 use crate::display::icon::Icon;
 use crate::display::theme::{AMBER, CORAL, EARTH, WINE};
 
@@ -19,22 +22,21 @@ pub struct Denied {
 }
 
 impl Denied {
-    /// Somebody known who may not pass.
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self { title: "No entry".into(), reason: reason.into(), icon: Icon::Cross }
-    }
-
-    /// Somebody not known.
-    pub fn unknown(reason: impl Into<String>) -> Self {
-        Self { title: "Not recognised".into(), reason: reason.into(), icon: Icon::Question }
+    /// For that reason.
+    pub fn new(words: &Words, why: Denial) -> Self {
+        let (title, icon) = match why {
+            Denial::Unknown => (&words.denied.stranger, Icon::Question),
+            _ => (&words.denied.title, Icon::Cross),
+        };
+        Self { title: title.clone(), reason: words.denial(why).to_owned(), icon }
     }
 }
 
-pub(super) fn draw<D>(s: &Denied, target: &mut D) -> Result<(), D::Error>
+pub(super) fn draw<D>(s: &Denied, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
     let (sign, back) = if s.icon == Icon::Question { (AMBER, EARTH) } else { (CORAL, WINE) };
     let (headline, text) = (&s.title, &s.reason);
-    notice::draw(&Notice { icon: s.icon, sign, back, kicker: "", headline, text, note: "" }, target)
+    notice::draw(&Notice { icon: s.icon, sign, back, kicker: "", headline, text, note: "" }, fonts, target)
 }

@@ -4,6 +4,8 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
 
 use super::notice::{self, Notice};
+use crate::display::Words;
+use crate::display::fonts::Fonts;
 use crate::display::icon::Icon;
 use crate::display::theme::{FOREST, LEAF};
 
@@ -19,19 +21,21 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// With the usual words.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { greeting: "Welcome".into(), name: name.into(), detail: "The door is open".into() }
+    /// For whoever has that name.
+    pub fn new(words: &Words, name: impl Into<String>) -> Self {
+        let said = &words.granted;
+        Self { greeting: said.greeting.clone(), name: name.into(), detail: said.state.clone() }
     }
 }
 
-pub(super) fn draw<D>(s: &Granted, target: &mut D) -> Result<(), D::Error>
+pub(super) fn draw<D>(s: &Granted, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
     let (kicker, headline, text) = (&s.greeting, &s.name, &s.detail);
     notice::draw(
         &Notice { icon: Icon::Tick, sign: LEAF, back: FOREST, kicker, headline, text, note: "" },
+        fonts,
         target,
     )
 }

@@ -2,9 +2,12 @@
 
 use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
+use jiff::civil::DateTime;
 
+use crate::display::Words;
+use crate::display::fonts::{Fonts, Typeface};
 use crate::display::icon::{self, Icon, Paint};
-use crate::display::text::{self, Align, CAP, Fitted, Style, Weight};
+use crate::display::text::{self, Align, CAP, Fitted, Style};
 use crate::display::theme::{MIST, Metrics, NIGHT, SKY, SNOW, Shape};
 
 /// The screen at rest.
@@ -19,15 +22,16 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// With the usual hint.
-    pub fn new(clock: impl Into<String>, date: impl Into<String>) -> Self {
-        Self { clock: clock.into(), date: date.into(), hint: "Look at the camera".into() }
+    /// At that moment.
+    pub fn new(words: &Words, now: DateTime) -> Self {
+        let clock = format!("{:02}:{:02}", now.hour(), now.minute());
+        Self { clock, date: words.date(now.date()), hint: words.idle.hint.clone() }
     }
 }
 
 const FACE: Paint = Paint { fill: SKY, ink: SKY, on: NIGHT };
 
-pub(super) fn draw<D>(s: &Idle, target: &mut D) -> Result<(), D::Error>
+pub(super) fn draw<D>(s: &Idle, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
@@ -37,42 +41,50 @@ where
     match m.shape {
         Shape::Tall => {
             let (x, width) = (m.width / 2.0, m.width - 2.4 * u);
-            let below = when(s, target, x, 0.9 * u + m.height * 0.16, width, 7.4 * u)?;
+            let below = when(s, fonts, target, x, 0.9 * u + m.height * 0.16, width, 7.4 * u)?;
             let (above, under) = (below + 1.3 * u, m.height - 4.0 * u);
             let face = (under - above).clamp(3.0 * u, 9.0 * u);
             icon::draw(target, Icon::Face, (x, (above + under) / 2.0), face, FACE)?;
-            hint(s, target, m.height - 2.4 * u, m)
+            hint(s, fonts, target, m.height - 2.4 * u, m)
         }
         Shape::Wide => {
             let middle = m.height * 0.42;
-            when(s, target, m.width * 0.36, middle - 1.6 * u, m.width * 0.56, 9.0 * u)?;
+            when(s, fonts, target, m.width * 0.36, middle - 1.6 * u, m.width * 0.56, 9.0 * u)?;
             icon::draw(target, Icon::Face, (m.width * 0.8, middle), 9.0 * u, FACE)?;
-            hint(s, target, m.height - 3.2 * u, m)
+            hint(s, fonts, target, m.height - 3.2 * u, m)
         }
     }
 }
 
 /// Clock and date around `x`, the clock's middle at `y`; gives the y below both.
-fn when<D>(s: &Idle, target: &mut D, x: f32, y: f32, width: f32, largest: f32) -> Result<f32, D::Error>
+fn when<D>(
+    s: &Idle,
+    fonts: &Fonts,
+    target: &mut D,
+    x: f32,
+    y: f32,
+    width: f32,
+    largest: f32,
+) -> Result<f32, D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
-    let clock = text::fit_line(&s.clock, width, (largest / 4.0, largest), Weight::Bold);
-    let date = text::fit_line(&s.date, width, (largest / 6.0, largest / 4.2), Weight::Regular);
-    line(target, &clock, x, y, Weight::Bold, SNOW)?;
+    let clock = text::fit_line(&s.clock, width, (largest / 4.0, largest), &fonts.bold);
+    let date = text::fit_line(&s.date, width, (largest / 6.0, largest / 4.2), &fonts.regular);
+    line(target, &clock, x, y, &fonts.bold, SNOW)?;
     let y = y + clock.size * CAP / 2.0 + date.size * 1.15;
-    line(target, &date, x, y, Weight::Regular, MIST)?;
+    line(target, &date, x, y, &fonts.regular, MIST)?;
     Ok(y + date.size * 0.6)
 }
 
 /// The hint across the panel, its middle at `y`.
-fn hint<D>(s: &Idle, target: &mut D, y: f32, m: Metrics) -> Result<(), D::Error>
+fn hint<D>(s: &Idle, fonts: &Fonts, target: &mut D, y: f32, m: Metrics) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
     let u = m.unit;
-    let hint = text::fit_line(&s.hint, m.width - 2.4 * u, (1.3 * u, 2.0 * u), Weight::Bold);
-    line(target, &hint, m.width / 2.0, y, Weight::Bold, SNOW)
+    let hint = text::fit_line(&s.hint, m.width - 2.4 * u, (1.3 * u, 2.0 * u), &fonts.bold);
+    line(target, &hint, m.width / 2.0, y, &fonts.bold, SNOW)
 }
 
 /// The one line of `fitted`, centred on `x` and the middle of its capitals on `y`.
@@ -81,13 +93,13 @@ fn line<D>(
     fitted: &Fitted,
     x: f32,
     y: f32,
-    weight: Weight,
+    typeface: &Typeface,
     ink: Rgb888,
 ) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
-    let style = Style { size: fitted.size, weight, ink, on: NIGHT };
+    let style = Style { size: fitted.size, typeface, ink, on: NIGHT };
     fitted
         .lines
         .iter()

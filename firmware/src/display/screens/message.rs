@@ -4,6 +4,7 @@ use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
 
 use super::notice::{self, Notice};
+use crate::display::fonts::Fonts;
 use crate::display::icon::Icon;
 use crate::display::theme::{NIGHT, SKY};
 
@@ -18,10 +19,14 @@ pub struct Message {
     pub text: String,
 }
 
-pub(super) fn draw<D>(s: &Message, target: &mut D) -> Result<(), D::Error>
+pub(super) fn draw<D>(s: &Message, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
     let (icon, headline, text) = (s.icon, &s.title, &s.text);
-    notice::draw(&Notice { icon, sign: SKY, back: NIGHT, kicker: "", headline, text, note: "" }, target)
+    notice::draw(
+        &Notice { icon, sign: SKY, back: NIGHT, kicker: "", headline, text, note: "" },
+        fonts,
+        target,
+    )
 }

@@ -1,10 +1,11 @@
-//! The common form of granted, denied, message and out of order: a large sign and a few words.
+//! The common form of all screens without a clock or a picture: a large sign and a few words.
 
 use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::pixelcolor::Rgb888;
 
+use crate::display::fonts::{Fonts, Typeface};
 use crate::display::icon::{self, Icon, Paint};
-use crate::display::text::{self, Align, Fitted, Style, Weight};
+use crate::display::text::{self, Align, Fitted, Style};
 use crate::display::theme::{MIST, Metrics, SNOW, Shape};
 use crate::display::{canvas, palette};
 
@@ -25,7 +26,7 @@ pub(super) struct Notice<'a> {
     pub note: &'a str,
 }
 
-pub(super) fn draw<D>(n: &Notice<'_>, target: &mut D) -> Result<(), D::Error>
+pub(super) fn draw<D>(n: &Notice<'_>, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
 {
@@ -34,7 +35,7 @@ where
     let u = m.unit;
     let foot = if n.note.trim().is_empty() { 0.0 } else { 2.4 * u };
     let room = m.height - foot;
-    let words = |width: f32, height: f32, large: f32| Words::fit(n, u, (width, height), large);
+    let words = |width: f32, height: f32, large: f32| Lines::fit(n, fonts, u, (width, height), large);
     match m.shape {
         Shape::Tall => {
             // A square panel has no height to spare for the sign.
@@ -53,9 +54,8 @@ where
             words.draw(n, u, target, left, (room - words.height(u)) / 2.0, Align::Left)?;
         }
     }
-    let note =
-        text::fit_line(n.note, m.width - 1.6 * u, (u.max(10.0), (1.35 * u).max(11.0)), Weight::Regular);
-    let style = Style { size: note.size, weight: Weight::Regular, ink: MIST, on: n.back };
+    let note = text::fit_line(n.note, m.width - 1.6 * u, (u.max(10.0), (1.35 * u).max(11.0)), &fonts.regular);
+    let style = Style { size: note.size, typeface: &fonts.regular, ink: MIST, on: n.back };
     note.lines
         .iter()
         .try_for_each(|l| text::draw(target, l, m.width / 2.0, m.height - 1.3 * u, Align::Centre, style))
@@ -72,22 +72,23 @@ where
 }
 
 /// The three texts fitted to their room.
-struct Words {
+struct Lines<'a> {
+    fonts: &'a Fonts,
     kicker: Fitted,
     headline: Fitted,
     text: Fitted,
 }
 
-impl Words {
+impl<'a> Lines<'a> {
     /// The headline may take three small lines; the sentence gets the rest of the height.
-    fn fit(n: &Notice<'_>, u: f32, (width, height): (f32, f32), large: f32) -> Self {
+    fn fit(n: &Notice<'_>, fonts: &'a Fonts, u: f32, (width, height): (f32, f32), large: f32) -> Self {
         let small = (1.35 * u).max(10.0);
-        let kicker = text::fit_line(n.kicker, width, (small, 2.0 * u), Weight::Bold);
+        let kicker = text::fit_line(n.kicker, width, (small, 2.0 * u), &fonts.bold);
         let left = height - kicker.height();
-        let headline = headline(n.headline, (width, (left * 0.7).min(8.2 * u)), u, large);
+        let headline = headline(n.headline, (width, (left * 0.7).min(8.2 * u)), u, large, &fonts.bold);
         let left = left - headline.height() - gap(&headline, u);
-        let text = text::fit_block(n.text, (width, left), (small, 2.1 * u), Weight::Regular);
-        Self { kicker, headline, text }
+        let text = text::fit_block(n.text, (width, left), (small, 2.1 * u), &fonts.regular);
+        Self { fonts, kicker, headline, text }
     }
 
     fn height(&self, u: f32) -> f32 {
@@ -107,21 +108,22 @@ impl Words {
     where
         D: DrawTarget<Color = Rgb888>,
     {
-        let style = |weight, ink| Style { size: 0.0, weight, ink, on: n.back };
-        let y = text::draw_block(target, &self.kicker, x, top, align, style(Weight::Bold, n.sign))?;
-        let y = text::draw_block(target, &self.headline, x, y, align, style(Weight::Bold, SNOW))?;
+        let style = |typeface, ink| Style { size: 0.0, typeface, ink, on: n.back };
+        let Fonts { regular, bold } = self.fonts;
+        let y = text::draw_block(target, &self.kicker, x, top, align, style(bold, n.sign))?;
+        let y = text::draw_block(target, &self.headline, x, y, align, style(bold, SNOW))?;
         let y = y + gap(&self.headline, u);
-        text::draw_block(target, &self.text, x, y, align, style(Weight::Regular, SNOW)).map(|_| ())
+        text::draw_block(target, &self.text, x, y, align, style(regular, SNOW)).map(|_| ())
     }
 }
 
 /// On one line if that can be large, else on up to three.
-fn headline(words: &str, room: (f32, f32), u: f32, large: f32) -> Fitted {
-    let line = text::fit_line(words, room.0, (1.8 * u, large * u), Weight::Bold);
+fn headline(words: &str, room: (f32, f32), u: f32, large: f32, bold: &Typeface) -> Fitted {
+    let line = text::fit_line(words, room.0, (1.8 * u, large * u), bold);
     if line.size >= 2.5 * u {
         return line;
     }
-    text::fit_block(words, room, (1.8 * u, large * u), Weight::Bold)
+    text::fit_block(words, room, (1.8 * u, large * u), bold)
 }
 
 fn gap(headline: &Fitted, u: f32) -> f32 {

@@ -1,0 +1,177 @@
+//! What the display shows, and for how long: a verdict for its time, an alarm or a lost camera while it lasts, else what the
+//! camera sees.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::decide::Decision;
+use crate::display::screens::{self, CameraLost, Denied, FaceMark, Granted, Idle, Live, OutOfOrder};
+use crate::display::{Language, Panel, Screen, Stage, palette, show};
+use crate::doorway::Alarm;
+use crate::recognise::{Match, Seen, Sighting};
+use crate::time::Millis;
+
+/// How a door speaks to people.
+pub struct Voice {
+    /// Where screens are shown, if anywhere.
+    pub panel: Option<Box<dyn Panel>>,
+    /// In which words.
+    pub language: Arc<Language>,
+    /// Whether every screen must say that it is a demo.
+    pub stage: Stage,
+    /// How long a verdict stays.
+    pub verdict_ms: u64,
+}
+
+/// What is shown while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    Alarm(Alarm),
+    CameraLost,
+}
+
+/// The display as the act thread drives it. A newer verdict or alarm takes the place of an older one at once.
+pub struct Board {
+    voice: Voice,
+    alarm: Option<Alarm>,
+    camera_lost: bool,
+    /// What is on the display stays until then.
+    until: Option<Millis>,
+    /// Which of the lasting things is on the display.
+    shown: Option<Lasting>,
+    /// Whether the panel failed the last time.
+    dark: bool,
+    /// When it was last told of anything.
+    now: Millis,
+}
+
+impl Board {
+    /// Nothing is shown yet.
+    pub fn new(voice: Voice) -> Self {
+        let now = Millis::ZERO;
+        Self { voice, alarm: None, camera_lost: false, until: None, shown: None, dark: false, now }
+    }
+
+    /// A frame was looked at. A face is named from `threshold` on.
+    pub fn frame(&mut self, seen: &Seen, threshold: f32, now: Millis, wall: Timestamp) {
+        if self.voice.panel.is_none() {
+            return;
+        }
+        let language = Arc::clone(&self.voice.language);
+        let mut news = seen.sightings.iter().filter(|s| s.is_news);
+        if let Some(verdict) = news.find_map(|s| verdict(s, &language)) {
+            self.hold(&verdict, None, now);
+        } else if !self.rests(now) {
+            self.show(&live(seen, threshold, wall, &language), None, now);
+        }
+    }
+
+    /// What is wrong with the door, or no more.
+    pub fn alarm(&mut self, alarm: Option<Alarm>, now: Millis) {
+        if let Some(new) = alarm.filter(|_| alarm != self.alarm) {
+            let screen = Screen::Alarm(screens::Alarm::new(&self.voice.language.words, new));
+            self.hold(&screen, Some(Lasting::Alarm(new)), now);
+        }
+        self.alarm = alarm;
+        self.rests(now);
+    }
+
+    /// Whether the camera is gone.
+    pub fn camera(&mut self, lost: bool, now: Millis) {
+        self.camera_lost = lost;
+        if lost {
+            self.until = None;
+        }
+        self.rests(now);
+    }
+
+    /// The program ends by a fault.
+    pub fn out_of_order(&mut self) {
+        let screen = Screen::OutOfOrder(OutOfOrder::new(&self.voice.language.words, ""));
+        self.show(&screen, None, self.now);
+    }
+
+    /// Whether something other than the camera's picture is on the display, and is to stay there.
+    fn rests(&mut self, now: Millis) -> bool {
+        self.now = now;
+        if self.until.is_some_and(|until| now < until) {
+            return true;
+        }
+        self.until = None;
+        let words = &self.voice.language.words;
+        let (lasting, screen) = match (self.alarm, self.camera_lost) {
+            (Some(alarm), _) => (Lasting::Alarm(alarm), Screen::Alarm(screens::Alarm::new(words, alarm))),
+            (None, true) => (Lasting::CameraLost, Screen::CameraLost(CameraLost::new(words))),
+            (None, false) => return false,
+        };
+        if self.shown != Some(lasting) {
+            self.show(&screen, Some(lasting), now);
+        }
+        true
+    }
+
+    /// Shows a screen for the time of a verdict.
+    fn hold(&mut self, screen: &Screen<'_>, lasting: Option<Lasting>, now: Millis) {
+        self.until = Some(now.plus(self.voice.verdict_ms));
+        self.show(screen, lasting, now);
+    }
+
+    /// Without a display the door works all the same: a fault is told once, until it is over.
+    fn show(&mut self, screen: &Screen<'_>, lasting: Option<Lasting>, now: Millis) {
+        (self.shown, self.now) = (lasting, now);
+        let Voice { panel: Some(panel), language, stage, .. } = &mut self.voice else { return };
+        let shown = show(panel.as_mut(), screen, language, *stage, now);
+        if let Err(e) = &shown
+            && !self.dark
+        {
+            crate::tell!(Warning, "nothing is shown: {e}; the door goes on");
+        }
+        self.dark = shown.is_err();
+    }
+}
+
+fn verdict(s: &Sighting, language: &Language) -> Option<Screen<'static>> {
+    let words = &language.words;
+    match &s.decision {
+        Decision::Grant { .. } => {
+            let name = s.best.as_ref().map_or("", |b| name(b, language));
+            Some(Screen::Granted(Granted::new(words, name)))
+        }
+        Decision::Deny(why) => Some(Screen::Denied(Denied::new(words, *why))),
+        Decision::Ask(_) | Decision::Passed { .. } => None,
+    }
+}
+
+/// The clock while nobody is there, else the picture with a box on each face.
+fn live<'a>(seen: &'a Seen, threshold: f32, wall: Timestamp, language: &'a Language) -> Screen<'a> {
+    let words = &language.words;
+    let area = |s: &Sighting| s.detection.bbox.area();
+    let Some(largest) = seen.sightings.iter().max_by(|a, b| area(a).total_cmp(&area(b))) else {
+        return Screen::Idle(Idle::new(words, TimeZone::system().to_datetime(wall)));
+    };
+    let hint = match largest.decision {
+        Decision::Ask(request) => words.hint(request).to_owned(),
+        _ => String::new(),
+    };
+    let faces = seen.sightings.iter().map(|s| mark(s, threshold, language)).collect();
+    Screen::Live(Live { frame: &seen.frame.image, faces, hint })
+}
+
+/// The box of a face: named and coloured from the threshold on, grey below it.
+fn mark<'a>(s: &'a Sighting, threshold: f32, language: &'a Language) -> FaceMark<'a> {
+    let known = s.best.as_ref().filter(|b| b.score >= threshold);
+    FaceMark {
+        bbox: s.detection.bbox,
+        name: known.map_or(language.words.unknown(), |b| name(b, language)),
+        score: s.best.as_ref().map(|b| b.score),
+        // The same person has the same colour every day: by the id, not by the order of arrival.
+        colour: known.map_or(palette::UNKNOWN, |b| palette::colour(b.id.bytes().map(usize::from).sum())),
+    }
+}
+
+/// The name, or the id of somebody whose name no font here can write.
+fn name<'a>(who: &'a Match, language: &Language) -> &'a str {
+    if language.fonts.can_write(&who.name) { &who.name } else { &who.id }
+}

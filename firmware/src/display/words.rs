@@ -1,0 +1,178 @@
+//! What the screens say: the words of one language, and which of them goes with what was decided.
+
+use jiff::civil::Date;
+use limen_models::quality::Reason;
+use serde::Deserialize;
+
+use crate::decide::{Denial, Request};
+use crate::doorway::Alarm;
+
+/// The words of one language, as its file has them (firmware/languages).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Words {
+    /// What stands above every screen of a simulated door.
+    pub demo: String,
+    date: Dates,
+    pub(super) idle: Idle,
+    hints: Hints,
+    live: Live,
+    pub(super) granted: Granted,
+    pub(super) denied: Denied,
+    pub(super) enrol: Enrol,
+    alarm: Alarms,
+    pub(super) camera_lost: Said,
+    pub(super) service: Said,
+    pub(super) out_of_order: Said,
+}
+
+/// A title and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Said {
+    pub title: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dates {
+    pattern: String,
+    /// From Monday.
+    weekdays: [String; 7],
+    months: [String; 12],
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Idle {
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Hints {
+    wait: String,
+    one_at_a_time: String,
+    too_small: String,
+    cut_off: String,
+    turned_away: String,
+    looking_up_or_down: String,
+    leaning: String,
+    misaligned: String,
+    blurred: String,
+    too_dark: String,
+    too_bright: String,
+    low_contrast: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Live {
+    unknown: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Granted {
+    pub greeting: String,
+    pub state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Denied {
+    pub title: String,
+    pub stranger: String,
+    reasons: Reasons,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Reasons {
+    unknown: String,
+    ambiguous: String,
+    suspended: String,
+    not_yet_valid: String,
+    expired: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Enrol {
+    pub title: String,
+    progress: String,
+    pub look: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alarms {
+    forced: Said,
+    held: Said,
+    tampered: Said,
+}
+
+impl Words {
+    /// The day as it is to be read.
+    pub fn date(&self, day: Date) -> String {
+        let Dates { pattern, weekdays, months } = &self.date;
+        let weekday =
+            usize::try_from(day.weekday().to_monday_zero_offset()).ok().and_then(|i| weekdays.get(i));
+        let month = usize::try_from(day.month() - 1).ok().and_then(|i| months.get(i));
+        pattern
+            .replace("{weekday}", weekday.map_or("", String::as_str))
+            .replace("{day}", &day.day().to_string())
+            .replace("{month}", month.map_or("", String::as_str))
+    }
+
+    /// What a person should do.
+    pub fn hint(&self, request: Request) -> &str {
+        let h = &self.hints;
+        match request {
+            Request::Wait => &h.wait,
+            Request::OneAtATime => &h.one_at_a_time,
+            Request::Improve(Reason::TooSmall) => &h.too_small,
+            Request::Improve(Reason::CutOff) => &h.cut_off,
+            Request::Improve(Reason::TurnedAway) => &h.turned_away,
+            Request::Improve(Reason::LookingUpOrDown) => &h.looking_up_or_down,
+            Request::Improve(Reason::Leaning) => &h.leaning,
+            Request::Improve(Reason::Misaligned) => &h.misaligned,
+            Request::Improve(Reason::Blurred) => &h.blurred,
+            Request::Improve(Reason::TooDark) => &h.too_dark,
+            Request::Improve(Reason::TooBright) => &h.too_bright,
+            Request::Improve(Reason::LowContrast) => &h.low_contrast,
+        }
+    }
+
+    /// What stands on the box of a face without a name.
+    pub fn unknown(&self) -> &str {
+        &self.live.unknown
+    }
+
+    /// Why the door stays shut; it names nobody.
+    pub fn denial(&self, why: Denial) -> &str {
+        let r = &self.denied.reasons;
+        match why {
+            Denial::Unknown => &r.unknown,
+            Denial::Ambiguous => &r.ambiguous,
+            Denial::Suspended => &r.suspended,
+            Denial::NotYetValid => &r.not_yet_valid,
+            Denial::Expired => &r.expired,
+        }
+    }
+
+    /// What is wrong with the door.
+    pub(super) fn alarm(&self, alarm: Alarm) -> &Said {
+        match alarm {
+            Alarm::Forced => &self.alarm.forced,
+            Alarm::Held => &self.alarm.held,
+            Alarm::Tampered => &self.alarm.tampered,
+        }
+    }
+
+    /// How many of the photographs are taken.
+    pub fn progress(&self, done: usize, all: usize) -> String {
+        self.enrol.progress.replace("{done}", &done.to_string()).replace("{all}", &all.to_string())
+    }
+}
