@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use limen_models::image::RgbImage;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::time::Millis;
@@ -248,6 +249,31 @@ pub enum Pace {
     RealTime,
 }
 
+/// The pixel format asked of a device, by the name that V4L2 has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PixelFormat {
+    /// Of those that it offers, the colour one that costs least to read; grey where there is no colour.
+    #[default]
+    #[serde(rename = "")]
+    Cheapest,
+    /// Raw, 2 bytes a pixel.
+    Yuyv,
+    /// Raw, 1.5 bytes a pixel.
+    Nv12,
+    /// A JPEG a frame.
+    Mjpg,
+    /// Raw, 1 byte a pixel, without colour.
+    Grey,
+}
+
+impl fmt::Display for PixelFormat {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// What to ask a camera for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraSettings {
@@ -255,6 +281,8 @@ pub struct CameraSettings {
     pub width_px: u32,
     /// Wished height, px (`v4l2` only; the driver may give another).
     pub height_px: u32,
+    /// Pixel format (`v4l2` only).
+    pub format: PixelFormat,
     /// Frame rate wished of a device, and assumed for a replay that names none.
     pub rate: FrameRate,
     /// Replay: for how many frames each photograph of a folder is shown, at least 1.
@@ -273,6 +301,7 @@ impl Default for CameraSettings {
         Self {
             width_px: 640,
             height_px: 480,
+            format: PixelFormat::default(),
             rate: FrameRate::per_second(15),
             hold_frames: 1,
             repeat: Repeat::Once,

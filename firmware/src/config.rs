@@ -9,7 +9,7 @@ use limen_models::detect::mtcnn::{self, LandmarkPasses, MinFace, Pyramid};
 use limen_models::quality::Limits;
 
 use crate::camera::turn::{Rotation, Turn};
-use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
+use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, PixelFormat, Repeat};
 use crate::decide::Companions;
 use crate::display::{PanelSettings, PanelSource};
 use crate::inputs;
@@ -85,6 +85,8 @@ pub struct Camera {
     pub width_px: u32,
     /// Wished height, px.
     pub height_px: u32,
+    /// Pixel format; empty: the cheapest.
+    pub format: PixelFormat,
     /// Wished frames a second.
     pub frames_per_second: u32,
     /// Replay of a folder: frames each photograph is shown.
@@ -105,6 +107,7 @@ impl Default for Camera {
             source: "v4l2:/dev/video0".into(),
             width_px: 640,
             height_px: 480,
+            format: PixelFormat::default(),
             frames_per_second: 15,
             hold_frames: 1,
             repeat: false,
@@ -424,6 +427,7 @@ impl Config {
         CameraSettings {
             width_px: self.camera.width_px,
             height_px: self.camera.height_px,
+            format: self.camera.format,
             rate: FrameRate::per_second(self.camera.frames_per_second),
             hold_frames: self.camera.hold_frames,
             repeat: if self.camera.repeat { Repeat::Forever } else { Repeat::Once },
@@ -562,6 +566,7 @@ mod tests {
             ("[door]\nfail = \"open\"", "open"),
             ("[door\n", "line 1"),
             ("[decision]\ncompanions = \"maybe\"", "maybe"),
+            ("[camera]\nformat = \"H264\"", "H264"),
             ("[camera]\nsource = \"a\"\nsource = \"b\"", "source"),
         ] {
             let e = parse(text).unwrap_err().to_string();
