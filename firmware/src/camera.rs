@@ -13,6 +13,8 @@ use thiserror::Error;
 use crate::time::Millis;
 
 pub mod clip;
+pub mod exposure;
+pub mod meter;
 pub mod mjpeg;
 pub mod replay;
 pub mod turn;
@@ -49,6 +51,12 @@ pub trait Camera: Send {
     /// call again, to open the camera anew or to give up.
     fn next_frame(&mut self) -> Result<Option<Frame>, CameraError>;
 
+    /// Told how light what matters in its last frame is, as luma of 0 to 255: exposes the next ones by that, if it can and
+    /// was asked to. After an error it sees to its exposure itself.
+    fn meter(&mut self, _luma: f32) -> Result<(), CameraError> {
+        Ok(())
+    }
+
     /// One line for a person: what it is and what it delivers.
     fn describe(&self) -> String;
 }
@@ -56,7 +64,7 @@ pub trait Camera: Send {
 /// What a caller does about a [`CameraError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cure {
-    /// Ask for the next frame: only this one is bad.
+    /// Ask for the next frame: only this one is bad, or its light.
     Skip,
     /// Drop the camera, wait, open it again: cable, driver or another program.
     Reopen,
@@ -124,13 +132,23 @@ pub enum CameraError {
         /// What is wrong with it.
         why: String,
     },
+    /// Its exposure cannot be set; frames come all the same.
+    #[error(
+        "{camera}: its exposure cannot be set ({why}) and is left to the camera; set camera.exposure = \"camera\""
+    )]
+    Exposure {
+        /// The camera, as in the setting.
+        camera: String,
+        /// What the system said.
+        why: String,
+    },
 }
 
 impl CameraError {
     /// What to do next.
     pub fn cure(&self) -> Cure {
         match self {
-            Self::Corrupt { .. } => Cure::Skip,
+            Self::Corrupt { .. } | Self::Exposure { .. } => Cure::Skip,
             // A device may be plugged in later; a file name that is wrong stays wrong.
             Self::NotFound { camera } if camera.starts_with("replay:") => Cure::Refuse,
             Self::Lost { .. } | Self::Busy { .. } | Self::NotFound { .. } => Cure::Reopen,
@@ -283,6 +301,8 @@ pub struct CameraSettings {
     pub height_px: u32,
     /// Pixel format (`v4l2` only).
     pub format: PixelFormat,
+    /// Who sees to the exposure (`v4l2` only).
+    pub exposure: exposure::Exposure,
     /// Frame rate wished of a device, and assumed for a replay that names none.
     pub rate: FrameRate,
     /// Replay: for how many frames each photograph of a folder is shown, at least 1.
@@ -302,6 +322,7 @@ impl Default for CameraSettings {
             width_px: 640,
             height_px: 480,
             format: PixelFormat::default(),
+            exposure: exposure::Exposure::default(),
             rate: FrameRate::per_second(15),
             hold_frames: 1,
             repeat: Repeat::Once,

@@ -189,6 +189,11 @@ pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
 pub fn open(guest: &mut Guest) {
     guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper; display_up; camera_up 640 480");
     guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_lines");
+    start(guest);
+}
+
+/// Starts `limen run`.
+pub fn start(guest: &mut Guest) {
     guest.sh(
         "cp /share/limen /share/gallery.db /tmp
          setsid sh -c '/tmp/limen run --config /share/limen.toml & echo $! >/tmp/limen.pid; wait $!; echo $? >/tmp/code' \

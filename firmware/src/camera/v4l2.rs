@@ -10,15 +10,18 @@ use v4l::format::{Colorspace, FourCC, Quantization};
 use v4l::video::capture::Parameters;
 use v4l::{Device, Format, Fraction};
 
+use super::exposure::Exposure;
 use super::yuv::Range;
 use super::{Camera, CameraError, CameraSettings, CameraSource, Frame};
 use crate::time::Millis;
 
+mod controls;
 mod ioctl;
 pub mod layout;
 mod mplane;
 mod stream;
 
+use controls::Controls;
 use layout::Layout;
 use stream::{Planar, Stream, newest};
 
@@ -35,6 +38,8 @@ pub struct V4l2Camera {
     format: Format,
     range: Option<Range>,
     stream: Option<Box<dyn Stream>>,
+    /// Where the exposure is ours to see to.
+    controls: Option<Controls>,
     opened: Instant,
     clock: BufferClock,
     seq: u64,
@@ -84,6 +89,10 @@ impl V4l2Camera {
         let planar = Planar::of(caps.capabilities).map_err(|why| unusable(why.to_owned()))?;
 
         let offered = planar.formats(&device).map_err(fail)?;
+        if offered.is_empty() {
+            let why = "it offers no picture format, as a bridge does whose source gives no pictures".into();
+            return Err(CameraError::Lost { camera, why });
+        }
         let layout = Layout::choose(&offered, settings.format).map_err(unusable)?;
         let wish = Format::new(settings.width_px, settings.height_px, FourCC::new(&layout.fourcc()));
         let rate = Parameters::new(Fraction::new(settings.rate.den(), settings.rate.num()));
@@ -92,6 +101,7 @@ impl V4l2Camera {
             return Err(unusable(format!("it offered {} and then chose {}", wish.fourcc, format.fourcc)));
         }
         let stream = planar.stream(&device, STALL).map_err(fail)?;
+        let by_faces = settings.exposure == Exposure::Faces;
         Ok(Self {
             source: path.to_string_lossy().into(),
             camera,
@@ -101,6 +111,7 @@ impl V4l2Camera {
             range: range(&format),
             format,
             stream: Some(stream),
+            controls: by_faces.then(|| Controls::of(device.handle(), settings.rate)),
             opened: Instant::now(),
             clock: BufferClock::default(),
             seq: 0,
@@ -112,11 +123,12 @@ impl V4l2Camera {
         CameraError::Lost { camera: self.camera.clone(), why }
     }
 
-    /// Ends the stream. The V4L2 binding panics where a half-gone driver refuses to stop; such a panic ends here.
+    /// Ends the stream and lets go of the device. The V4L2 binding panics where a half-gone driver refuses to stop; such a panic ends here.
     fn close(&mut self) {
         if let Some(stream) = self.stream.take() {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(stream)));
         }
+        self.controls = None;
     }
 }
 
@@ -158,10 +170,19 @@ impl Camera for V4l2Camera {
         }
     }
 
+    fn meter(&mut self, luma: f32) -> Result<(), CameraError> {
+        let Some(controls) = &mut self.controls else { return Ok(()) };
+        controls.meter(luma).map_err(|e| {
+            self.controls = None;
+            CameraError::Exposure { camera: self.camera.clone(), why: e.to_string() }
+        })
+    }
+
     fn describe(&self) -> String {
-        let Format { width, height, .. } = self.format;
+        let Format { width, height, fourcc, .. } = self.format;
         let planar = if self.planar == Planar::Multi { ", multi-planar" } else { "" };
-        format!("{} ({}, {width}x{height} px {}{planar})", self.camera, self.card, self.format.fourcc)
+        let exposed = self.controls.as_ref().map_or(String::new(), |c| format!("; {}", c.describe()));
+        format!("{} ({}, {width}x{height} px {fourcc}{planar}{exposed})", self.camera, self.card)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the `v4l` crate does not ask of a driver: capture into multi-planar buffers.
+//! What the `v4l` crate does not ask of a driver, capture into multi-planar buffers, and what it panics at when the answer is
+//! not foreseen, its controls.
 
 #![allow(unsafe_code, reason = "the driver is asked by ioctl, and its buffers are mapped")]
 
@@ -10,12 +11,15 @@ use v4l::buffer::{Flags, Metadata, Type};
 use v4l::device::Handle;
 use v4l::format::{Colorspace, FourCC, Quantization};
 use v4l::v4l_sys::{
-    VIDEO_MAX_PLANES, v4l2_buffer, v4l2_fmtdesc, v4l2_format, v4l2_format__bindgen_ty_1,
-    v4l2_pix_format_mplane, v4l2_plane, v4l2_requestbuffers, v4l2_streamparm, v4l2_streamparm__bindgen_ty_1,
+    V4L2_CTRL_FLAG_DISABLED, V4L2_CTRL_FLAG_READ_ONLY, VIDEO_MAX_PLANES, v4l2_buffer, v4l2_control,
+    v4l2_fmtdesc, v4l2_format, v4l2_format__bindgen_ty_1, v4l2_pix_format_mplane, v4l2_plane, v4l2_queryctrl,
+    v4l2_requestbuffers, v4l2_streamparm, v4l2_streamparm__bindgen_ty_1,
 };
 use v4l::v4l2::{self, vidioc};
 use v4l::video::capture::Parameters;
 use v4l::{Format, Memory};
+
+use crate::camera::exposure::Values;
 
 const KIND: u32 = Type::VideoCaptureMplane as u32;
 const MAPPED: u32 = Memory::Mmap as u32;
@@ -170,4 +174,21 @@ impl Drop for Mapping {
         // It fails for what is no mapping alone.
         let _ = unsafe { v4l2::munmap(self.0.as_ptr().cast(), self.0.len()) };
     }
+}
+
+/// What values a control takes and has; `None` where there is no such control, or none that can be set.
+pub fn control(handle: &Handle, id: u32) -> Option<Values> {
+    // SAFETY: a plain structure of numbers.
+    let mut range = v4l2_queryctrl { id, ..unsafe { zeroed() } };
+    ask(handle, vidioc::VIDIOC_QUERYCTRL, &mut range).ok()?;
+    let mut control = v4l2_control { id, value: 0 };
+    ask(handle, vidioc::VIDIOC_G_CTRL, &mut control).ok()?;
+    let settable = range.flags & (V4L2_CTRL_FLAG_DISABLED | V4L2_CTRL_FLAG_READ_ONLY) == 0;
+    let (least, most, step) = (range.minimum, range.maximum, range.step);
+    settable.then_some(Values { least, most, step, now: control.value })
+}
+
+/// Sets a control.
+pub fn set_control(handle: &Handle, id: u32, value: i32) -> io::Result<()> {
+    ask(handle, vidioc::VIDIOC_S_CTRL, &mut v4l2_control { id, value })
 }

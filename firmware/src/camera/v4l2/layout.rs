@@ -65,9 +65,6 @@ impl Layout {
                 names.join(", ")
             ));
         }
-        if offered.is_empty() {
-            return Err("it offers no picture format".into());
-        }
         if offered.iter().any(|c| is_bayer(*c)) {
             return Err(
                 "it delivers raw Bayer data, which needs an image signal processor; put a bridge before it: \
@@ -183,7 +180,6 @@ mod tests {
     fn other_layouts_are_named() {
         let why = choose(&[*b"H264", *b"RGB3"]).unwrap_err();
         assert!(why.contains("H264, RGB3") && !why.contains("Bayer"), "{why}");
-        assert!(choose(&[]).unwrap_err().contains("no picture format"));
     }
 
     #[test]
