@@ -44,6 +44,14 @@ camera_plug() { # WIDTH HEIGHT
     done
     return 1
 }
+# A camera that shows a pattern of its own in place of any other, as a webcam: "1" single-planar, "2" multi-planar.
+webcam_up() { # PLANAR
+    modprobe -r vivid 2>/dev/null || true
+    modprobe vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0 multiplanar="$1"
+    wait_for test -c /dev/video0
+}
+control() { v4l2-ctl -d0 --set-ctrl "$1"; } # NAME=VALUE
+control_is() { [ "$(v4l2-ctl -d0 --get-ctrl "$1")" = "$1: $2" ]; } # NAME VALUE
 
 # GPIO lines 0 to 3 by names; each is seen from outside, as a voltmeter sees it.
 lines_up() { # NAME...

@@ -7,11 +7,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use limen_models::image::RgbImage;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::time::Millis;
 
 pub mod clip;
+pub mod exposure;
+pub mod meter;
 pub mod mjpeg;
 pub mod replay;
 pub mod turn;
@@ -48,6 +51,12 @@ pub trait Camera: Send {
     /// call again, to open the camera anew or to give up.
     fn next_frame(&mut self) -> Result<Option<Frame>, CameraError>;
 
+    /// Told how light what matters in its last frame is, as luma of 0 to 255: exposes the next ones by that, if it can and
+    /// was asked to. After an error it sees to its exposure itself.
+    fn meter(&mut self, _luma: f32) -> Result<(), CameraError> {
+        Ok(())
+    }
+
     /// One line for a person: what it is and what it delivers.
     fn describe(&self) -> String;
 }
@@ -55,7 +64,7 @@ pub trait Camera: Send {
 /// What a caller does about a [`CameraError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cure {
-    /// Ask for the next frame: only this one is bad.
+    /// Ask for the next frame: only this one is bad, or its light.
     Skip,
     /// Drop the camera, wait, open it again: cable, driver or another program.
     Reopen,
@@ -123,13 +132,23 @@ pub enum CameraError {
         /// What is wrong with it.
         why: String,
     },
+    /// Its exposure cannot be set; frames come all the same.
+    #[error(
+        "{camera}: its exposure cannot be set ({why}) and is left to the camera; set camera.exposure = \"camera\""
+    )]
+    Exposure {
+        /// The camera, as in the setting.
+        camera: String,
+        /// What the system said.
+        why: String,
+    },
 }
 
 impl CameraError {
     /// What to do next.
     pub fn cure(&self) -> Cure {
         match self {
-            Self::Corrupt { .. } => Cure::Skip,
+            Self::Corrupt { .. } | Self::Exposure { .. } => Cure::Skip,
             // A device may be plugged in later; a file name that is wrong stays wrong.
             Self::NotFound { camera } if camera.starts_with("replay:") => Cure::Refuse,
             Self::Lost { .. } | Self::Busy { .. } | Self::NotFound { .. } => Cure::Reopen,
@@ -248,6 +267,31 @@ pub enum Pace {
     RealTime,
 }
 
+/// The pixel format asked of a device, by the name that V4L2 has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PixelFormat {
+    /// Of those that it offers, the colour one that costs least to read; grey where there is no colour.
+    #[default]
+    #[serde(rename = "")]
+    Cheapest,
+    /// Raw, 2 bytes a pixel.
+    Yuyv,
+    /// Raw, 1.5 bytes a pixel.
+    Nv12,
+    /// A JPEG a frame.
+    Mjpg,
+    /// Raw, 1 byte a pixel, without colour.
+    Grey,
+}
+
+impl fmt::Display for PixelFormat {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// What to ask a camera for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraSettings {
@@ -255,6 +299,10 @@ pub struct CameraSettings {
     pub width_px: u32,
     /// Wished height, px (`v4l2` only; the driver may give another).
     pub height_px: u32,
+    /// Pixel format (`v4l2` only).
+    pub format: PixelFormat,
+    /// Who sees to the exposure (`v4l2` only).
+    pub exposure: exposure::Exposure,
     /// Frame rate wished of a device, and assumed for a replay that names none.
     pub rate: FrameRate,
     /// Replay: for how many frames each photograph of a folder is shown, at least 1.
@@ -273,6 +321,8 @@ impl Default for CameraSettings {
         Self {
             width_px: 640,
             height_px: 480,
+            format: PixelFormat::default(),
+            exposure: exposure::Exposure::default(),
             rate: FrameRate::per_second(15),
             hold_frames: 1,
             repeat: Repeat::Once,

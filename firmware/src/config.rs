@@ -8,8 +8,9 @@ use thiserror::Error;
 use limen_models::detect::mtcnn::{self, LandmarkPasses, MinFace, Pyramid};
 use limen_models::quality::Limits;
 
+use crate::camera::exposure::Exposure;
 use crate::camera::turn::{Rotation, Turn};
-use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, Repeat};
+use crate::camera::{CameraSettings, CameraSource, FrameRate, Pace, PixelFormat, Repeat};
 use crate::decide::Companions;
 use crate::display::{FontSource, Language, LanguageError, LanguageSource, PanelSettings, PanelSource};
 use crate::inputs;
@@ -88,6 +89,10 @@ pub struct Camera {
     pub width_px: u32,
     /// Wished height, px.
     pub height_px: u32,
+    /// Pixel format; empty: the cheapest.
+    pub format: PixelFormat,
+    /// Who sees to the exposure.
+    pub exposure: Exposure,
     /// Wished frames a second.
     pub frames_per_second: u32,
     /// Replay of a folder: frames each photograph is shown.
@@ -108,6 +113,8 @@ impl Default for Camera {
             source: "v4l2:/dev/video0".into(),
             width_px: 640,
             height_px: 480,
+            format: PixelFormat::default(),
+            exposure: Exposure::default(),
             frames_per_second: 15,
             hold_frames: 1,
             repeat: false,
@@ -460,6 +467,8 @@ impl Config {
         CameraSettings {
             width_px: self.camera.width_px,
             height_px: self.camera.height_px,
+            format: self.camera.format,
+            exposure: self.camera.exposure,
             rate: FrameRate::per_second(self.camera.frames_per_second),
             hold_frames: self.camera.hold_frames,
             repeat: if self.camera.repeat { Repeat::Forever } else { Repeat::Once },
@@ -601,6 +610,8 @@ mod tests {
             ("[door]\nfail = \"open\"", "open"),
             ("[door\n", "line 1"),
             ("[decision]\ncompanions = \"maybe\"", "maybe"),
+            ("[camera]\nformat = \"H264\"", "H264"),
+            ("[camera]\nexposure = \"auto\"", "auto"),
             ("[camera]\nsource = \"a\"\nsource = \"b\"", "source"),
         ] {
             let e = parse(text).unwrap_err().to_string();

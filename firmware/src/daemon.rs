@@ -1,4 +1,5 @@
-//! `limen run`, all wiring: camera thread -> slot of one -> recognition thread -> act thread. Whatever dies ends all, and
+//! `limen run`, all wiring: camera thread -> slot of one -> recognition thread -> act thread, and where faces are goes back
+//! to the camera thread, which exposes by them. Whatever dies ends all, and
 //! what hangs ends the program.
 
 use std::path::PathBuf;
@@ -12,9 +13,12 @@ use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use limen_gallery_db::Gallery;
 use limen_gallery_db::event::{Event, EventKind};
+use limen_models::geometry::BBox;
 
 use crate::act::{Actor, Voice};
-use crate::camera::{self, CameraSource, Cure, Frame};
+use crate::camera::exposure::Exposure;
+use crate::camera::meter::Meter;
+use crate::camera::{self, Camera, CameraSource, Cure, Frame};
 use crate::config::Config;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
@@ -152,7 +156,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         config.models.full_search_ms,
     );
     let stop = &AtomicBool::new(false);
-    let slot = &Slot::default();
+    let (slot, faces) = (&Slot::default(), &Slot::default());
     let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
     let (lost, switched) = (send.clone(), send.clone());
@@ -165,7 +169,8 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         let together = Ending { stop, slot };
         let camera = start(scope, hearts.camera.name, move || {
             let ending = Ending { stop, slot };
-            let result = film(config, &source, slot, overtake, stop, &lost, (&hearts.camera, metrics));
+            let result =
+                film(config, &source, (slot, overtake), faces, stop, &lost, (&hearts.camera, metrics));
             drop(lost);
             ending.natural(result)
         })?;
@@ -179,7 +184,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         drop(switched);
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
-            ending.natural(recognise(watch, slot, send, (&hearts.recognition, metrics)))
+            ending.natural(recognise(watch, slot, faces, send, (&hearts.recognition, metrics)))
         })?;
         if let Some(listener) = &listener {
             start(scope, "metrics", move || listener.serve(metrics, stop))?;
@@ -333,8 +338,8 @@ impl Drop for Ending<'_> {
 fn film(
     config: &Config,
     source: &CameraSource,
-    slot: &Slot<Frame>,
-    overtake: Overtake,
+    (slot, overtake): (&Slot<Frame>, Overtake),
+    faces: &Slot<Vec<BBox>>,
     stop: &AtomicBool,
     lost: &SyncSender<Message>,
     (heart, metrics): (&Heart, &Metrics),
@@ -363,10 +368,14 @@ fn film(
         if std::mem::take(&mut told) {
             let _ = lost.send(Message::CameraBack);
         }
+        let mut meter = (settings.exposure == Exposure::Faces).then(Meter::default);
         while !stop.load(Ordering::SeqCst) {
             heart.beat();
             match camera.next_frame() {
                 Ok(Some(frame)) => {
+                    if let Some(meter) = &mut meter {
+                        expose(&mut *camera, &frame, meter, faces);
+                    }
                     if !slot.put(openings.place(frame), overtake) {
                         return Ok(());
                     }
@@ -388,6 +397,16 @@ fn film(
         }
     }
     Ok(())
+}
+
+/// Tells the camera how light the faces are that were last seen.
+fn expose(camera: &mut dyn Camera, frame: &Frame, meter: &mut Meter, faces: &Slot<Vec<BBox>>) {
+    if let Taken::Item(faces) = faces.take(Duration::ZERO) {
+        meter.see(faces, frame.at);
+    }
+    if let Err(e) = camera.meter(meter.luma(&frame.image)) {
+        eprintln!("limen: warning: {e}");
+    }
 }
 
 fn nap(length: Duration, stop: &AtomicBool) {
@@ -413,6 +432,7 @@ fn sense_switch(mut sense: Box<dyn Sense>, stop: &AtomicBool, send: &SyncSender<
 fn recognise(
     mut watch: Watch,
     slot: &Slot<Frame>,
+    faces: &Slot<Vec<BBox>>,
     send: SyncSender<Message>,
     (heart, metrics): (&Heart, &Metrics),
 ) -> Result<()> {
@@ -423,6 +443,7 @@ fn recognise(
                 let begun = Instant::now();
                 let seen = watch.look(Arc::new(frame), Timestamp::now())?;
                 metrics.frame(begun.elapsed());
+                faces.put(seen.sightings.iter().map(|s| s.detection.bbox).collect(), Overtake::NewestWins);
                 if send.send(Message::Seen(seen)).is_err() {
                     return Ok(());
                 }

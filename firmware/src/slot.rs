@@ -1,4 +1,5 @@
-//! A place for one frame between camera and recognition: no queue grows, the newest frame wins.
+//! A place for one thing between two threads, a frame on its way to recognition, the faces on theirs back to the camera: no
+//! queue grows, the newest wins.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -200,6 +200,11 @@ pub fn hang_up(guest: &mut Guest) {
 /// Hangs everything up and starts `limen run`.
 pub fn open(guest: &mut Guest) {
     hang_up(guest);
+    start(guest);
+}
+
+/// Starts `limen run`.
+pub fn start(guest: &mut Guest) {
     guest.sh(
         "cp /share/limen /share/gallery.db /tmp
          setsid sh -c '/tmp/limen run --config /share/limen.toml & echo $! >/tmp/limen.pid; wait $!; echo $? >/tmp/code' \

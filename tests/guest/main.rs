@@ -2,6 +2,7 @@
 //! fed or watched from outside.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod camera;
 mod door;
 mod hang;
 mod house;

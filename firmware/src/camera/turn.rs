@@ -99,6 +99,10 @@ impl Camera for Turned {
         Ok(frame.map(|frame| Frame { image: self.turn.apply(frame.image), ..frame }))
     }
 
+    fn meter(&mut self, luma: f32) -> Result<(), CameraError> {
+        self.camera.meter(luma)
+    }
+
     fn describe(&self) -> String {
         let mirrored = if self.turn.mirror { ", mirrored" } else { "" };
         format!("{}, turned by {} degrees{mirrored}", self.camera.describe(), u32::from(self.turn.rotation))

@@ -1,29 +1,30 @@
-//! Video4Linux cameras: single-planar capture into memory-mapped buffers, the newest frame wins.
+//! Video4Linux cameras: capture into memory-mapped buffers, single- or multi-planar, the newest frame wins.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use v4l::buffer::{Flags as BufferFlags, Metadata, Type};
-use v4l::capability::Flags as Capability;
+use v4l::buffer::Flags as BufferFlags;
 use v4l::format::{Colorspace, FourCC, Quantization};
-use v4l::io::mmap::Stream;
-use v4l::io::traits::CaptureStream;
-use v4l::video::Capture;
 use v4l::video::capture::Parameters;
-use v4l::{Device, Format};
+use v4l::{Device, Format, Fraction};
 
+use super::exposure::Exposure;
 use super::yuv::Range;
 use super::{Camera, CameraError, CameraSettings, CameraSource, Frame};
 use crate::time::Millis;
 
+mod controls;
+mod ioctl;
 pub mod layout;
+mod mplane;
+mod stream;
 
+use controls::Controls;
 use layout::Layout;
+use stream::{Planar, Stream, newest};
 
-/// Buffers asked for: one being filled, one ready, one being read, one spare.
-const BUFFERS: u32 = 4;
 /// A camera silent for longer is lost: no webcam exposes for more than a second.
 const STALL: Duration = Duration::from_secs(3);
 
@@ -32,10 +33,13 @@ pub struct V4l2Camera {
     camera: String,
     source: Arc<str>,
     card: String,
+    planar: Planar,
     layout: Layout,
     format: Format,
     range: Option<Range>,
-    stream: Option<Stream<'static>>,
+    stream: Option<Box<dyn Stream>>,
+    /// Where the exposure is ours to see to.
+    controls: Option<Controls>,
     opened: Instant,
     clock: BufferClock,
     seq: u64,
@@ -82,33 +86,32 @@ impl V4l2Camera {
 
         let device = Device::with_path(path).map_err(fail)?;
         let caps = device.query_caps().map_err(|_| unusable(not_a_camera(path)))?;
-        can_capture(caps.capabilities).map_err(|why| unusable(why.to_owned()))?;
+        let planar = Planar::of(caps.capabilities).map_err(|why| unusable(why.to_owned()))?;
 
-        let offered: Vec<[u8; 4]> =
-            device.enum_formats().map_err(fail)?.iter().map(|f| f.fourcc.repr).collect();
-        let layout = Layout::choose(&offered).map_err(unusable)?;
-        let wish = Format::new(settings.width_px, settings.height_px, FourCC::new(&layout.fourcc()));
-        let format = device.set_format(&wish).map_err(fail)?;
-        if format.fourcc.repr != layout.fourcc() {
-            return Err(CameraError::Unsupported {
-                camera,
-                why: format!("it offered {} and then chose {}", wish.fourcc, format.fourcc),
-            });
+        let offered = planar.formats(&device).map_err(fail)?;
+        if offered.is_empty() {
+            let why = "it offers no picture format, as a bridge does whose source gives no pictures".into();
+            return Err(CameraError::Lost { camera, why });
         }
-        // Not every driver lets itself be timed; its own rate will do then.
-        let _ =
-            device.set_params(&Parameters::new(v4l::Fraction::new(settings.rate.den(), settings.rate.num())));
-        let mut stream = Stream::with_buffers(&device, Type::VideoCapture, BUFFERS)
-            .map_err(|e| device_error(&camera, path, &e))?;
-        stream.set_timeout(STALL);
+        let layout = Layout::choose(&offered, settings.format).map_err(unusable)?;
+        let wish = Format::new(settings.width_px, settings.height_px, FourCC::new(&layout.fourcc()));
+        let rate = Parameters::new(Fraction::new(settings.rate.den(), settings.rate.num()));
+        let format = planar.set(&device, &wish, rate).map_err(fail)?;
+        if format.fourcc.repr != layout.fourcc() {
+            return Err(unusable(format!("it offered {} and then chose {}", wish.fourcc, format.fourcc)));
+        }
+        let stream = planar.stream(&device, STALL).map_err(fail)?;
+        let by_faces = settings.exposure == Exposure::Faces;
         Ok(Self {
             source: path.to_string_lossy().into(),
             camera,
             card: caps.card,
+            planar,
             layout,
             range: range(&format),
             format,
             stream: Some(stream),
+            controls: by_faces.then(|| Controls::of(device.handle(), settings.rate)),
             opened: Instant::now(),
             clock: BufferClock::default(),
             seq: 0,
@@ -120,11 +123,12 @@ impl V4l2Camera {
         CameraError::Lost { camera: self.camera.clone(), why }
     }
 
-    /// Ends the stream. The V4L2 binding panics where a half-gone driver refuses to stop; such a panic ends here.
+    /// Ends the stream and lets go of the device. The V4L2 binding panics where a half-gone driver refuses to stop; such a panic ends here.
     fn close(&mut self) {
         if let Some(stream) = self.stream.take() {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(stream)));
         }
+        self.controls = None;
     }
 }
 
@@ -137,7 +141,7 @@ impl Camera for V4l2Camera {
             (self.format.width as usize, self.format.height as usize, self.format.stride as usize);
         let (layout, range) = (self.layout, self.range);
         let mut stamp = None;
-        let taken = newest(stream, |bytes, meta| {
+        let taken = newest(&mut **stream, |bytes, meta| {
             if meta.flags.contains(BufferFlags::TIMESTAMP_MONOTONIC) {
                 let (seconds, micros) = (meta.timestamp.sec, meta.timestamp.usec);
                 let parts = u64::try_from(seconds).ok().zip(u64::try_from(micros).ok());
@@ -166,9 +170,19 @@ impl Camera for V4l2Camera {
         }
     }
 
+    fn meter(&mut self, luma: f32) -> Result<(), CameraError> {
+        let Some(controls) = &mut self.controls else { return Ok(()) };
+        controls.meter(luma).map_err(|e| {
+            self.controls = None;
+            CameraError::Exposure { camera: self.camera.clone(), why: e.to_string() }
+        })
+    }
+
     fn describe(&self) -> String {
-        let Format { width, height, .. } = self.format;
-        format!("{} ({}, {width}x{height} px {})", self.camera, self.card, self.format.fourcc)
+        let Format { width, height, fourcc, .. } = self.format;
+        let planar = if self.planar == Planar::Multi { ", multi-planar" } else { "" };
+        let exposed = self.controls.as_ref().map_or(String::new(), |c| format!("; {}", c.describe()));
+        format!("{} ({}, {width}x{height} px {fourcc}{planar}{exposed})", self.camera, self.card)
     }
 }
 
@@ -176,40 +190,6 @@ impl Drop for V4l2Camera {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Waits for a frame, throws away all but the newest that is ready, and hands that one to `take`: the whole buffer, and
-/// what the driver says of it.
-fn newest<T>(stream: &mut Stream<'static>, take: impl FnOnce(&[u8], &Metadata) -> T) -> io::Result<T> {
-    /// `POLLIN` of poll(2).
-    const READABLE: i16 = 1;
-    let handle = stream.handle();
-    // More than all buffers in a row means that the reader is slower than the camera: take what is there.
-    let mut left = BUFFERS;
-    loop {
-        let (bytes, meta) = CaptureStream::next(stream)?;
-        left -= 1;
-        if left == 0 || handle.poll(READABLE, 0)? == 0 {
-            return Ok(take(bytes, meta));
-        }
-    }
-}
-
-/// Whether a device of these capabilities can be used, or why not, with the cure.
-fn can_capture(caps: Capability) -> Result<(), &'static str> {
-    if !caps.contains(Capability::VIDEO_CAPTURE) {
-        return Err(if caps.contains(Capability::VIDEO_CAPTURE_MPLANE) {
-            "it captures in several planes only, which this version does not read; \
-             put ffmpeg or GStreamer into v4l2loopback before it"
-        } else {
-            "not a capture device (an output, a codec or a metadata node); \
-             `v4l2-ctl --list-devices` names the camera's own node"
-        });
-    }
-    if !caps.contains(Capability::STREAMING) {
-        return Err("it cannot stream into memory; put ffmpeg into v4l2loopback before it");
-    }
-    Ok(())
 }
 
 /// The range the driver states or implies; `None` leaves it to the layout.
@@ -282,17 +262,6 @@ mod tests {
         assert!(map(13).to_string().contains("group `video`"));
         assert!(matches!(map(19), CameraError::NotFound { .. }));
         assert!(map(22).to_string().contains("cannot be opened"));
-    }
-
-    #[test]
-    fn only_a_streaming_capture_device_will_do() {
-        let ok = Capability::VIDEO_CAPTURE | Capability::STREAMING;
-        assert_eq!(can_capture(ok), Ok(()));
-        assert!(can_capture(Capability::VIDEO_CAPTURE).unwrap_err().contains("stream"));
-        assert!(
-            can_capture(Capability::META_CAPTURE | Capability::STREAMING).unwrap_err().contains("metadata")
-        );
-        assert!(can_capture(Capability::VIDEO_CAPTURE_MPLANE).unwrap_err().contains("planes"));
     }
 
     #[test]

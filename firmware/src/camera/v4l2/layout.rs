@@ -2,6 +2,7 @@
 
 use limen_models::image::RgbImage;
 
+use crate::camera::PixelFormat;
 use crate::camera::mjpeg;
 use crate::camera::yuv::{self, Range};
 
@@ -39,13 +40,30 @@ impl Layout {
         Self::PREFERRED.into_iter().find(|l| l.fourcc() == fourcc)
     }
 
-    /// The best of the layouts a device offers, or why none will do, with the cure.
-    pub fn choose(offered: &[[u8; 4]]) -> Result<Self, String> {
-        if let Some(best) = Self::PREFERRED.into_iter().find(|l| offered.contains(&l.fourcc())) {
+    /// Its name in the configuration.
+    fn format(self) -> PixelFormat {
+        match self {
+            Self::Yuyv => PixelFormat::Yuyv,
+            Self::Mjpg(_) => PixelFormat::Mjpg,
+            Self::Nv12 => PixelFormat::Nv12,
+            Self::Grey => PixelFormat::Grey,
+        }
+    }
+
+    /// The best of the layouts a device offers that are as wished, or why none will do, with the cure.
+    pub fn choose(offered: &[[u8; 4]], wish: PixelFormat) -> Result<Self, String> {
+        let taken = || Self::PREFERRED.into_iter().filter(|l| offered.contains(&l.fourcc()));
+        if let Some(best) = taken().find(|l| wish == PixelFormat::Cheapest || wish == l.format()) {
             return Ok(best);
         }
-        if offered.is_empty() {
-            return Err("it offers no picture format".into());
+        let mut other: Vec<PixelFormat> = taken().map(Self::format).collect();
+        other.dedup();
+        if !other.is_empty() {
+            let names: Vec<String> = other.iter().map(|f| format!("\"{f}\"")).collect();
+            return Err(format!(
+                "it does not offer {wish}; set camera.format to one of {}, or to \"\" for the cheapest",
+                names.join(", ")
+            ));
         }
         if offered.iter().any(|c| is_bayer(*c)) {
             return Err(
@@ -54,6 +72,13 @@ impl Layout {
                  into v4l2loopback, and name the loopback device here"
                     .into(),
             );
+        }
+        if let Some(apart) = offered.iter().find(|c| lies_apart(**c)) {
+            return Err(format!(
+                "it puts the planes of a picture into separate pieces of memory ({}), which limen does not read; ask its \
+                 driver for NV12 in one piece, or convert with ffmpeg into v4l2loopback",
+                apart.escape_ascii()
+            ));
         }
         let names: Vec<String> = offered.iter().map(|c| c.escape_ascii().to_string()).collect();
         Err(format!(
@@ -94,36 +119,67 @@ fn is_bayer(code: [u8; 4]) -> bool {
     WHOLE.contains(&&code) || deep || packed
 }
 
+/// Codes of pictures in several pieces of memory (videodev2.h, `V4L2_PIX_FMT_NV12M` and its kin: NM12, YM12, ...).
+fn lies_apart(code: [u8; 4]) -> bool {
+    matches!(code[0], b'N' | b'Y' | b'T' | b'V')
+        && code[1] == b'M'
+        && code[2..].iter().all(u8::is_ascii_digit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::camera::mjpeg::MjpegWriter;
 
+    fn choose(offered: &[[u8; 4]]) -> Result<Layout, String> {
+        Layout::choose(offered, PixelFormat::Cheapest)
+    }
+
     #[test]
     fn the_cheapest_colour_layout_wins() {
-        assert_eq!(Layout::choose(&[*b"MJPG", *b"YUYV", *b"NV12"]), Ok(Layout::Yuyv));
-        assert_eq!(Layout::choose(&[*b"GREY", *b"MJPG", *b"H264"]), Ok(Layout::Mjpg(*b"MJPG")));
-        assert_eq!(Layout::choose(&[*b"GREY", *b"NV12"]), Ok(Layout::Nv12));
-        assert_eq!(Layout::choose(&[*b"Y16 ", *b"GREY"]), Ok(Layout::Grey));
+        assert_eq!(choose(&[*b"MJPG", *b"YUYV", *b"NV12"]), Ok(Layout::Yuyv));
+        assert_eq!(choose(&[*b"GREY", *b"MJPG", *b"H264"]), Ok(Layout::Mjpg(*b"MJPG")));
+        assert_eq!(choose(&[*b"GREY", *b"NV12"]), Ok(Layout::Nv12));
+        assert_eq!(choose(&[*b"Y16 ", *b"GREY"]), Ok(Layout::Grey));
         assert_eq!(Layout::of(*b"JPEG"), Some(Layout::Mjpg(*b"JPEG")));
         assert_eq!(Layout::of(*b"H264"), None);
     }
 
     #[test]
+    fn a_format_that_is_asked_for_is_taken_or_refused() {
+        let offered = [*b"YUYV", *b"JPEG", *b"H264", *b"GREY"];
+        assert_eq!(Layout::choose(&offered, PixelFormat::Grey), Ok(Layout::Grey));
+        assert_eq!(Layout::choose(&offered, PixelFormat::Mjpg), Ok(Layout::Mjpg(*b"JPEG")));
+        let why = Layout::choose(&offered, PixelFormat::Nv12).unwrap_err();
+        assert!(why.contains("not offer NV12") && why.contains("\"YUYV\", \"MJPG\", \"GREY\""), "{why}");
+        // Where nothing will do, that is what is said.
+        let why = Layout::choose(&[*b"RG10"], PixelFormat::Nv12).unwrap_err();
+        assert!(why.contains("Bayer"), "{why}");
+    }
+
+    #[test]
+    fn planes_in_separate_memory_are_named() {
+        for code in [b"NM12", b"YM12", b"NM21"] {
+            let why = choose(&[*code]).unwrap_err();
+            assert!(why.contains("separate pieces of memory") && why.contains("NV12"), "{why}");
+        }
+        assert_eq!(choose(&[*b"NM12", *b"NV12"]), Ok(Layout::Nv12));
+    }
+
+    #[test]
     fn a_raw_sensor_is_sent_over_the_bridge() {
         for code in [b"pBAA", b"BA81", b"RG10", b"BG12", b"RGGB", b"pRCC"] {
-            let why = Layout::choose(&[*code]).unwrap_err();
+            let why = choose(&[*code]).unwrap_err();
             assert!(why.contains("Bayer") && why.contains("v4l2loopback"), "{why}");
         }
         // A device that offers a usable layout besides its raw one is fine.
-        assert_eq!(Layout::choose(&[*b"RG10", *b"YUYV"]), Ok(Layout::Yuyv));
+        assert_eq!(choose(&[*b"RG10", *b"YUYV"]), Ok(Layout::Yuyv));
     }
 
     #[test]
     fn other_layouts_are_named() {
-        let why = Layout::choose(&[*b"H264", *b"RGB3"]).unwrap_err();
+        let why = choose(&[*b"H264", *b"RGB3"]).unwrap_err();
         assert!(why.contains("H264, RGB3") && !why.contains("Bayer"), "{why}");
-        assert!(Layout::choose(&[]).unwrap_err().contains("no picture format"));
     }
 
     #[test]
