@@ -7,6 +7,7 @@
 pub mod cmyk;
 pub mod dice;
 pub mod model_folder;
+pub mod mutate;
 pub mod nets;
 pub mod people;
 pub mod reference;

@@ -1,0 +1,217 @@
+//! Whatever is given to Limen, it is answered and never panics: files bent by chance, for a moment each, or for as many
+//! seconds as `LIMEN_FUZZ_SECONDS` says (`./x fuzz 10` takes ten minutes each). What was once a fault is kept in tests/corpus and tried
+//! first.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use limen::camera::mjpeg::MjpegReader;
+use limen::camera::y4m::{Header, Y4mReader, Y4mWriter};
+use limen::config::{Config, DEFAULT_TOML};
+use limen::display::LanguageSource;
+use limen_gallery_db::{EventKind, Gallery, Journal, NewEvent, NewSubject, OnExisting, backup};
+use limen_models::manifest::{Manifest, sha256_hex};
+use limen_models::photo;
+use limen_tests::dice::Dice;
+use limen_tests::mutate::mutate;
+use limen_tests::people::{Person, jpeg, portrait};
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+}
+
+/// Tries what is kept for `target`, the seeds, and bent seeds until the time is over.
+fn fuzz(
+    target: &str,
+    seeds: &[Vec<u8>],
+    words: &[&[u8]],
+    answer: impl Fn(&[u8]) + std::panic::RefUnwindSafe,
+) {
+    let seconds: f64 =
+        std::env::var("LIMEN_FUZZ_SECONDS").map_or(1.0, |s| s.parse().expect("a number of seconds"));
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let mut dice = Dice::new(seed);
+    let mut kept: Vec<Vec<u8>> = std::fs::read_dir(corpus(target))
+        .map(|files| files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect())
+        .unwrap_or_default();
+    kept.extend_from_slice(seeds);
+    let first = kept.clone();
+    let (begun, mut tried, mut slowest) = (Instant::now(), 0u64, Duration::ZERO);
+    let mut given = first.into_iter();
+    while tried < kept.len() as u64 || begun.elapsed().as_secs_f64() < seconds {
+        let bytes = given.next().unwrap_or_else(|| mutate(&kept, words, &mut dice));
+        let asked = Instant::now();
+        if catch_unwind(|| answer(&bytes)).is_err() {
+            let file = corpus(target).join(&sha256_hex(&bytes)[..16]);
+            std::fs::create_dir_all(corpus(target)).unwrap();
+            std::fs::write(&file, &bytes).unwrap();
+            panic!("{target}: a panic at what is kept in {} from now on", file.display());
+        }
+        slowest = slowest.max(asked.elapsed());
+        tried += 1;
+    }
+    println!("{target}: {tried} files in {:.0?}, the slowest {slowest:.0?}", begun.elapsed());
+}
+
+#[test]
+fn any_configuration_is_answered() {
+    let words: [&[u8]; 8] = [
+        b"[camera]\n",
+        b"= \"",
+        b"\"\"\"",
+        b"v4l2:",
+        b"gpio:/dev/gpiochip0:",
+        b"-9223372036854775808",
+        b"nan",
+        b"1e400",
+    ];
+    fuzz("config", &[DEFAULT_TOML.into()], &words, |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Err(e) = Config::parse(text, Path::new("limen.toml")) {
+            assert!(e.to_string().starts_with("limen.toml: "), "{e}");
+        }
+    });
+}
+
+#[test]
+fn any_manifest_is_answered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights");
+    let whole = std::fs::read(folder.join("manifest.toml")).unwrap();
+    let words: [&[u8]; 6] = [
+        b"[[model]]\n",
+        b"kind = \"mtcnn-p\"\n",
+        b"= -1\n",
+        b"= 1e400\n",
+        b"../",
+        b"[[model.operating_points]]\n",
+    ];
+    fuzz("manifest", &[whole], &words, |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Ok(manifest) = Manifest::parse(&folder, text) {
+            // What may be used is used: nothing in it may lead outside the folder, or to a panic.
+            let _ = manifest.select(None).map(|s| s.model_id());
+            for model in manifest.models() {
+                assert!(manifest.file(model).starts_with(&folder), "{:?}", manifest.file(model));
+            }
+        }
+    });
+}
+
+#[test]
+fn any_picture_is_answered() {
+    let picture = portrait(&Person::new(1), 1);
+    let small = limen_models::image::RgbImage::filled(9, 7, [10, 200, 30]).unwrap();
+    let encoded = |format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        let buffer = image::RgbImage::from_raw(9, 7, small.data().to_vec()).unwrap();
+        buffer.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let seeds = [
+        jpeg(&picture, Some(6)),
+        jpeg(&small, None),
+        encoded(image::ImageFormat::Png),
+        encoded(image::ImageFormat::WebP),
+    ];
+    let words: [&[u8]; 7] =
+        [b"\xff\xd8", b"\xff\xd9", b"\xff\xc0\x00\x11", b"\xff\xe1", b"IHDR", b"IDAT", b"VP8L"];
+    fuzz("image", &seeds, &words, |bytes| {
+        let _ = photo::decode(bytes, Path::new("a.jpg"));
+    });
+}
+
+#[test]
+fn any_clip_is_answered() {
+    let picture = portrait(&Person::new(1), 1);
+    let mut y4m =
+        Y4mWriter::new(Vec::new(), Header::parse("YUV4MPEG2 W16 H12 F30:1 C420jpeg").unwrap()).unwrap();
+    for grey in [10, 200] {
+        y4m.write_image(&limen_models::image::RgbImage::filled(16, 12, [grey; 3]).unwrap()).unwrap();
+    }
+    let mjpeg = [jpeg(&picture, None), jpeg(&picture, None)].concat();
+    let words: [&[u8]; 6] = [b"FRAME\n", b" W", b" H4294967295", b" F0:0", b" C444", b"\xff\xd8\xff"];
+    fuzz("clip", &[y4m.finish().unwrap(), mjpeg], &words, |bytes| {
+        if let Ok(mut clip) = Y4mReader::new(bytes) {
+            while clip.next_image().is_ok_and(|image| image.is_some()) {}
+        }
+        let mut clip = MjpegReader::new(bytes);
+        while clip.next_image().is_ok_and(|image| image.is_some()) {}
+    });
+}
+
+#[test]
+fn any_language_file_is_answered() {
+    let seeds: Vec<Vec<u8>> =
+        ["en", "zh"].map(|code| code.parse::<LanguageSource>().unwrap().text().unwrap().into_bytes()).into();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let words: [&[u8]; 4] = [b"{name}", b"{", b"[hints]\n", "か".as_bytes()];
+    fuzz("language", &seeds, &words, |bytes| {
+        std::fs::write(&file, bytes).unwrap();
+        let _ = limen::display::Language::open(&LanguageSource::File(file.clone()), &Default::default());
+    });
+}
+
+/// Right check sums for the lines of an export, so that what is bent is read and not refused at once.
+fn summed(bytes: &[u8]) -> Vec<u8> {
+    let (mut sums, mut out) = (Vec::new(), Vec::new());
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let Some(body) = line.strip_prefix(b"{\"sum\":\"").and_then(|rest| rest.get(18..)) else {
+            out.extend_from_slice(line);
+            continue;
+        };
+        sums.extend_from_slice(b"{");
+        sums.extend_from_slice(body);
+        out.extend_from_slice(format!("{{\"sum\":\"{}\",", &sha256_hex(&sums)[..16]).as_bytes());
+        out.extend_from_slice(body);
+    }
+    out
+}
+
+#[test]
+fn any_export_is_answered_and_one_that_is_refused_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let mut gallery = Gallery::open(&place("source.db")).unwrap();
+    for id in ["1", "2"] {
+        let new = NewSubject::new(id, "Somebody");
+        let sample = limen_gallery_db::Sample { vector: vec![0.5; 16], quality: 0.5, source: "a".into() };
+        let policy = limen_gallery_db::EnrolPolicy {
+            allow_duplicate: limen_gallery_db::DuplicateRule::Allow,
+            min_samples: 1,
+            ..Default::default()
+        };
+        let model = limen_gallery_db::ModelId::new("m").unwrap();
+        gallery
+            .noting(NewEvent::new(new.at, EventKind::Enrolled).about_id(id))
+            .enrol(&new, &model, &[sample], &policy)
+            .unwrap();
+    }
+    gallery.export(&place("whole.jsonl"), Journal::Take).unwrap();
+    let whole = std::fs::read(place("whole.jsonl")).unwrap();
+    assert_eq!(summed(&whole), whole, "the sums are those of an export");
+    let words: [&[u8]; 6] = [
+        b"{\"sum\":\"0123456789abcdef\",\"subject\":{",
+        b"null",
+        b"-1",
+        b"1e400",
+        b"\\u0000",
+        b"\"version\":1",
+    ];
+    let target = place("target.db");
+    let gallery = std::sync::Mutex::new(Gallery::open(&target).unwrap());
+    fuzz("import", &[whole], &words, |bytes| {
+        std::fs::write(place("in.jsonl"), summed(bytes)).unwrap();
+        let mut gallery = gallery.lock().unwrap_or_else(|e| e.into_inner());
+        let before = gallery.contents().unwrap();
+        match gallery.import(&place("in.jsonl"), OnExisting::Replace) {
+            Err(_) => assert_eq!(gallery.contents().unwrap(), before),
+            Ok(_) => {
+                gallery.verify_journal(&[]).unwrap();
+            }
+        }
+        let _ = backup::head_of(&place("in.jsonl"));
+    });
+}
