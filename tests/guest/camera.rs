@@ -64,7 +64,7 @@ fn a_camera_of_each_kind_gives_frames_or_says_why_not() {
     change(&guest, "gpio:door-relay", "fake");
     guest.sh(". /share/hardware.sh; control osd_text_mode=2; control test_pattern=5");
     start(&mut guest);
-    guest.sh(". /share/hardware.sh; wait_for control_is gain 255 && control_is autogain 0");
+    guest.sh(". /share/hardware.sh; wait_for control_is gain 255 && control_is gain_automatic 0");
     guest.sh(". /share/hardware.sh; control test_pattern=6; wait_for control_is gain 0");
 
     // A cable that is pulled, and is back.
@@ -73,8 +73,8 @@ fn a_camera_of_each_kind_gives_frames_or_says_why_not() {
          echo vivid.0 >unbind && echo vivid.0 >bind && wait_for grep camera-back /tmp/out",
     );
     // What it took it gives back.
-    guest.sh(". /share/hardware.sh; wait_for control_is autogain 0 && kill $(cat /tmp/limen.pid) &&
-         wait_for test -s /tmp/code && control_is autogain 1");
+    guest.sh(". /share/hardware.sh; wait_for control_is gain_automatic 0 && kill $(cat /tmp/limen.pid) &&
+         wait_for test -s /tmp/code && control_is gain_automatic 1");
     let said = guest.sh("cat /tmp/err");
     assert!(said.contains("NV12, multi-planar; exposed by the faces: gain"), "{said}");
 }

@@ -137,7 +137,7 @@ impl Exposer {
             let moved = knob.moved(factor);
             let then = luma * moved.light() / knob.light();
             // What brings it no nearer is left: a coarse control does not swing to and fro around the target.
-            if (then - target).abs() < (luma - target).abs() {
+            if moved != *knob && (then - target).abs() < (luma - target).abs() {
                 *knob = moved;
                 self.settling = SETTLE;
                 return Some((*control, moved.value()));
