@@ -15,9 +15,11 @@ pub(crate) const VERSION: i64 = 3;
 /// A whole gallery of this version.
 const SCHEMA: &str = include_str!("schema.sql");
 
+/// Brings the tables of a version to the next.
+type Step = fn(&Connection) -> Result<(), Fault>;
+
 /// One step a file; the step at position n leads from version n + 1 to n + 2.
-const STEPS: &[fn(&Connection) -> Result<(), Fault>] =
-    &[|db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?), to_v3::step];
+const STEPS: &[Step] = &[|db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?), to_v3::step];
 
 /// What a SQLite file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

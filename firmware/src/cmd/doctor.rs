@@ -171,7 +171,7 @@ fn panel(config: &Config) -> Result<String, String> {
     let unwritten = people.iter().filter(|p| !language.fonts.can_write(&p.name)).count();
     if unwritten > 0 {
         return Err(format!(
-            "{}: no font here has the letters of {unwritten} people's names, who are shown by their ids; set display.font \
+            "{}: names that no font here can write: {unwritten}; these people are shown by their ids; set display.font \
              (docs/guide/languages.md)",
             opened.describe()
         ));

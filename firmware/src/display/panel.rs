@@ -56,7 +56,7 @@ pub enum PanelError {
     },
     /// The device does not answer.
     #[error(
-        "{path}: {source}; is there a display (`ls /dev/dri /dev/fb*`), does no other program hold it, and has this user the right to it (group `video`)? \
+        "{path}: {source}; is there a display (`ls /dev/dri /dev/fb* /dev/spidev*`), does no other program hold it, and has this user the right to it (group `video`, or `spi`)? \
          display.panel = \"none\" does without"
     )]
     Device {
