@@ -157,10 +157,8 @@ impl Record {
         for (i, asked) in asked.iter().enumerate() {
             let lasts = folder.is_some_and(|at| at > i);
             match asked {
-                Asked::Make { name, file } => {
-                    if lasts || synced(*file).is_some() || dice.below(2) == 0 {
-                        names.insert(name.clone(), *file);
-                    }
+                Asked::Make { name, file } if lasts || synced(*file).is_some() || dice.below(2) == 0 => {
+                    names.insert(name.clone(), *file);
                 }
                 Asked::Remove { name } if lasts || dice.below(2) == 0 => {
                     names.remove(name);
