@@ -124,8 +124,10 @@ impl Record {
                     self.files += 1;
                 }
             }
-            "unlink" => {
-                let path = String::from_utf8(unhex(words[0].trim_matches('"'))).unwrap();
+            // ARM's Linux has the second alone; SQLite's names are whole paths.
+            "unlink" | "unlinkat" => {
+                let word = words[usize::from(name == "unlinkat")];
+                let path = String::from_utf8(unhex(word.trim_matches('"'))).unwrap();
                 if let Some(name) = inside(path)
                     && self.names.remove(&name).is_some()
                 {
