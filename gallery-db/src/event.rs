@@ -341,7 +341,8 @@ const SELECT: &str =
         prev, who, salt
      FROM event LEFT JOIN event_subject USING (seq)";
 
-fn read(row: &Row<'_>) -> Result<Event, Fault> {
+/// The event in the first columns of an [`Entry`]'s row.
+pub(crate) fn read(row: &Row<'_>) -> Result<Event, Fault> {
     let seq = Seq(row.get(0)?);
     let damaged = |what: &dyn std::fmt::Display| Fault::Damaged(format!("event {seq}: {what}"));
     let (kind, detail): (String, Option<String>) = (row.get(2)?, row.get(9)?);
