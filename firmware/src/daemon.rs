@@ -405,7 +405,7 @@ fn expose(camera: &mut dyn Camera, frame: &Frame, meter: &mut Meter, faces: &Slo
         meter.see(faces, frame.at);
     }
     if let Err(e) = camera.meter(meter.luma(&frame.image)) {
-        eprintln!("limen: warning: {e}");
+        crate::tell!(Warning, "{e}");
     }
 }
 

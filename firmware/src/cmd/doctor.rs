@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use limen_gallery_db::{EventFilter, Gallery, Order};
+use limen_gallery_db::{EventFilter, Gallery, GalleryError, Order};
 use limen_models::manifest::{Manifest, Selection};
 use serde_json::json;
 
@@ -49,6 +49,10 @@ pub fn run(args: &Doctor) -> Result<Exit> {
     let manifest = Manifest::load(&config.models.folder);
     let selection = manifest.as_ref().map_err(ToString::to_string);
     let selection = selection.and_then(|m| m.select(config.embedder()).map_err(|e| e.to_string()));
+    // Opening looks through the whole file: once is enough.
+    let opened = Gallery::open_read_only(&config.gallery.file);
+    // What is wrong with the gallery is told as such, and nowhere else.
+    let known = opened.as_ref().ok();
     let mut findings = match selection {
         Ok(selection) => vec![
             Finding { what: "models", result: models(&config, &selection) },
@@ -57,11 +61,11 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Err(e) => vec![Finding { what: "models", result: Err(e) }],
     };
     findings.extend([
-        Finding { what: "gallery", result: gallery(&config.gallery.file) },
+        Finding { what: "gallery", result: gallery(&config.gallery.file, &opened) },
         Finding { what: "camera", result: camera(&config) },
         Finding { what: "door", result: door(&config) },
-        Finding { what: "display", result: panel(&config) },
-        Finding { what: "clock", result: clock(&config.gallery.file) },
+        Finding { what: "display", result: panel(&config, known) },
+        Finding { what: "clock", result: clock(known) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
     for f in &findings {
@@ -103,14 +107,14 @@ fn terms(selection: &Selection<'_>) -> String {
     format!("the code is MIT OR Apache-2.0; the models: {}", licences.join("; "))
 }
 
-fn gallery(file: &Path) -> Result<String, String> {
+fn gallery(file: &Path, opened: &Result<Gallery, GalleryError>) -> Result<String, String> {
     if !file.exists() {
         return Err(format!(
             "{}: not there yet; `limen enrol` makes it with the first person",
             file.display()
         ));
     }
-    let gallery = Gallery::open_read_only(file).map_err(|e| e.to_string())?;
+    let gallery = opened.as_ref().map_err(ToString::to_string)?;
     let contents = gallery.contents().map_err(|e| e.to_string())?;
     let templates: u64 = contents.templates.iter().map(|(_, n)| n).sum();
     gallery.verify_journal(&[]).map_err(|e| e.to_string())?;
@@ -161,13 +165,12 @@ fn door(config: &Config) -> Result<String, String> {
     }
 }
 
-fn panel(config: &Config) -> Result<String, String> {
+fn panel(config: &Config, gallery: Option<&Gallery>) -> Result<String, String> {
     let source = config.display.panel.parse().map_err(|e: display::PanelError| e.to_string())?;
     let opened = display::panel::open(&source, config.panel_settings()).map_err(|e| e.to_string())?;
     let language = config.language().map_err(|e| e.to_string())?;
     let Some(opened) = opened else { return Ok("none".to_owned()) };
-    // What is wrong with the gallery is told as such.
-    let people = Gallery::open_read_only(&config.gallery.file).and_then(|g| g.subjects()).unwrap_or_default();
+    let people = gallery.and_then(|g| g.subjects().ok()).unwrap_or_default();
     let unwritten = people.iter().filter(|p| !language.fonts.can_write(&p.name)).count();
     if unwritten > 0 {
         return Err(format!(
@@ -180,12 +183,10 @@ fn panel(config: &Config) -> Result<String, String> {
 }
 
 /// Whether the clock can be right: a journal and people's validity go by it.
-fn clock(gallery: &Path) -> Result<String, String> {
+fn clock(gallery: Option<&Gallery>) -> Result<String, String> {
     let now = Timestamp::now();
-    let last = Gallery::open_read_only(gallery).and_then(|g| {
-        g.events(&EventFilter { limit: Some(1), order: Order::NewestFirst, ..EventFilter::default() })
-    });
-    // What is wrong with the gallery is told as such.
+    let newest = EventFilter { limit: Some(1), order: Order::NewestFirst, ..EventFilter::default() };
+    let last = gallery.and_then(|g| g.events(&newest).ok());
     if let Some(last) = last.unwrap_or_default().first().filter(|last| last.time > now) {
         return Err(format!(
             "it says {}, before the journal's last event ({}); set it (`timedatectl set-time`)",

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::backup::line::{End, Header, Line, LineError, Reader, VERSION};
 use crate::error::{Fault, GalleryError};
-use crate::event::chain::Digest;
 use crate::event::verify::Walk;
 use crate::event::{self, Entry};
 use crate::gallery::Gallery;
@@ -59,7 +58,6 @@ impl Gallery {
                 header: None,
                 people: HashMap::new(),
                 walk: Walk::default(),
-                prev: Digest::default(),
                 report: <_>::default(),
             };
             while let Some(line) = reader.next().map_err(|e| refuse(from, reader.line(), e))? {
@@ -109,8 +107,6 @@ struct Import {
     people: HashMap<SubjectId, Option<SubjectId>>,
     /// Along the journal of the export.
     walk: Walk,
-    /// Hash of the event before, of a journal that gets its chain only now.
-    prev: Digest,
     report: ImportReport,
 }
 
@@ -138,7 +134,7 @@ impl Import {
                 self.report.templates += 1;
                 Ok(())
             }
-            (Line::Event(e), _) => self.entry(tx, Entry::sealed(*e, self.prev)),
+            (Line::Event(e), _) => self.entry(tx, Entry::sealed(*e, self.walk.hash())),
             (Line::Entry(entry), _) => self.entry(tx, *entry),
             // The reader ends with it.
             (Line::End(End { .. }), _) => Ok(()),
@@ -183,7 +179,6 @@ impl Import {
     fn entry(&mut self, tx: &Connection, entry: Entry) -> Result<(), Fault> {
         let detail = entry.event.detail.as_ref().map(ToString::to_string);
         self.walk.step(&entry, detail.as_deref())?;
-        self.prev = entry.event.hash;
         if self.has_journal {
             self.report.events_skipped += 1;
             return Ok(());

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::Fault;
 use crate::event::chain::{self, Digest, Head};
-use crate::event::{Entry, Seq, for_each_entry};
+use crate::event::{Entry, Event, Seq, for_each_entry};
 
 /// A journal that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,6 +62,11 @@ impl Walk {
         Ok(())
     }
 
+    /// What the next entry follows on.
+    pub(crate) fn hash(&self) -> Digest {
+        self.last.map_or(Digest::default(), |last| last.hash)
+    }
+
     fn end(self) -> Verified {
         Verified { events: self.events, first: self.first, head: self.last, forgotten: self.forgotten }
     }
@@ -71,17 +76,18 @@ impl Walk {
 /// says that it was.
 pub(crate) fn verify(db: &Connection, known: &[Head]) -> Result<Verified, Fault> {
     let mut walk = Walk::default();
-    let mut unseen = known.to_vec();
     for_each_entry(db, |entry, detail| {
         walk.step(&entry, detail)?;
-        let (here, rest): (Vec<_>, _) = unseen.iter().partition(|head| head.seq == entry.event.seq);
-        unseen = rest;
-        if here.iter().any(|head| head.hash != entry.event.hash) {
-            return Err(Fault::Broken { seq: entry.event.seq, why: "is not the one that was known" });
+        let Event { seq, hash, .. } = entry.event;
+        if known.iter().any(|head| head.seq == seq && head.hash != hash) {
+            return Err(Fault::Broken { seq, why: "is not the one that was known" });
         }
         Ok(())
     })?;
-    if let Some(head) = unseen.iter().min_by_key(|head| head.seq) {
+    // Between the first and the last event none is missing.
+    let there =
+        |seq| walk.first.is_some_and(|first| first <= seq) && walk.last.is_some_and(|last| seq <= last.seq);
+    if let Some(head) = known.iter().filter(|head| !there(head.seq)).min_by_key(|head| head.seq) {
         return Err(Fault::Broken { seq: head.seq, why: "was known and is missing" });
     }
     // The file counts the events that it was ever given.
