@@ -20,8 +20,10 @@ camera_cable() {
 # Shows FILE (YUYV frames, over and over) from now on; back when it is really shown.
 camera_feed() { # FILE
     camera_dark
+    # From memory, eight frames ahead: where none is waiting, vivid's capture shows a pattern of its own.
+    cp "$1" /tmp/feed.yuv
     : >/tmp/feed.log
-    setsid v4l2-ctl -d1 --stream-out-mmap=4 --stream-from="$1" --stream-loop >/tmp/feed.log 2>&1 &
+    setsid v4l2-ctl -d1 --stream-out-mmap=8 --stream-from=/tmp/feed.yuv --stream-loop >/tmp/feed.log 2>&1 &
     echo $! >/tmp/feed.pid
     wait_for eval '[ "$(tr -cd ">" </tmp/feed.log | wc -c)" -ge 4 ]'
 }

@@ -78,3 +78,60 @@ fn a_camera_of_each_kind_gives_frames_or_says_why_not() {
     let said = guest.sh("cat /tmp/err");
     assert!(said.contains("NV12, multi-planar; exposed by the faces: gain"), "{said}");
 }
+
+#[test]
+fn whatever_befalls_a_camera_it_is_back_each_time() {
+    let Some(kit) = machine::kit("whatever_befalls_a_camera_it_is_back_each_time") else { return };
+    // A few times in every suite, a hundred times in `./x test --full`.
+    let unplugs: usize = std::env::var("LIMEN_UNPLUGS").map_or(5, |n| n.parse().expect("a number of times"));
+    let mut guest = Guest::boot(&kit);
+    furnish(&guest, "none");
+    change(&guest, "gpio:door-relay", "fake");
+    guest.sh(". /share/hardware.sh; webcam_up 1");
+    start(&mut guest);
+    let open_files = "sleep 2; ls /proc/$(cat /tmp/limen.pid)/fd | wc -l";
+    let before =
+        guest.sh(&format!(". /share/hardware.sh; wait_for grep 'camera: v4l2' /tmp/err; {open_files}"));
+
+    // What happens, and what makes it good again.
+    let mut troubles = vec![
+        ("control inject_fatal_streaming_error=1", ":"),
+        ("control inject_vidioc_qbuf_error=1", ":"),
+        ("control inject_vidioc_streamon_error=1; control inject_fatal_streaming_error=1", ":"),
+        ("control inject_vidioc_reqbufs_error=1; control inject_fatal_streaming_error=1", ":"),
+        ("control percentage_of_dropped_buffers=100", "control percentage_of_dropped_buffers=0"),
+        ("control disconnect=1", "echo vivid.0 >unbind; echo vivid.0 >bind; wait_for test -c /dev/video0"),
+    ];
+    troubles.resize(
+        troubles.len() + unplugs,
+        ("echo vivid.0 >unbind", "sleep 0.$((RANDOM % 9)); echo vivid.0 >bind; wait_for test -c /dev/video0"),
+    );
+    let mut back_after_ms: Vec<u64> = (1..)
+        .zip(&troubles)
+        .map(|(n, (trouble, cure))| {
+            let told = guest.sh(&format!(
+                ". /share/hardware.sh; cd /sys/bus/platform/drivers/vivid
+                 said() {{ [ $(grep -c $1 /tmp/out) -eq {n} ]; }}
+                 hundredths() {{ tr -d . </proc/uptime | cut -d ' ' -f 1; }}
+                 {{ {trouble}; wait_for said camera-lost && {cure}; }} >&2
+                 cured=$(hundredths); wait_for said camera-back >&2 && echo $((($(hundredths) - cured) * 10))"
+            ));
+            told.trim().parse().unwrap_or_else(|_| panic!("{trouble}: {told}"))
+        })
+        .collect();
+    back_after_ms.sort_unstable();
+    let [half, most] = [50, 95]
+        .map(|percent| back_after_ms[(back_after_ms.len() * percent / 100).min(back_after_ms.len() - 1)]);
+    println!(
+        "{} times lost, {unplugs} of them unplugged; back after {half} ms, p95 {most} ms, under emulation",
+        troubles.len()
+    );
+    assert_eq!(before, guest.sh(open_files), "files were left open");
+
+    // A damaged frame is no lost camera.
+    guest
+        .sh(". /share/hardware.sh; control inject_v4l2_buf_flag_error=1; wait_for grep 'is damaged' /tmp/err
+         kill -0 $(cat /tmp/limen.pid)");
+    let lost = guest.sh("grep -c camera-lost /tmp/out");
+    assert_eq!(lost.trim(), troubles.len().to_string());
+}
