@@ -1,6 +1,6 @@
 //! What stands at the guest's door: the program, its models, a gallery with two people, and what the camera can be shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,11 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
+/// The program for the guest: `LIMEN_GUEST_PROGRAM` where it is another kind of processor, else that of this machine.
+fn program() -> PathBuf {
+    std::env::var_os("LIMEN_GUEST_PROGRAM").map_or_else(binary, PathBuf::from)
+}
+
 /// A grey room with a photograph, at twice its size, in its middle.
 fn room(photo: Option<&RgbImage>) -> RgbImage {
     let mut frame = RgbImage::filled(WIDTH, HEIGHT, [120, 118, 115]).unwrap();
@@ -79,7 +84,7 @@ fn yuyv(frame: &RgbImage) -> Vec<u8> {
 
 /// Puts the program, the models, a gallery with Ada and Ben, and what the camera will see into the guest's share; the screen goes to `panel`.
 pub fn furnish(guest: &Guest, panel: &str) {
-    std::fs::copy(binary(), guest.shared("limen")).unwrap();
+    std::fs::copy(program(), guest.shared("limen")).unwrap();
     std::fs::create_dir(guest.shared("models")).unwrap();
     for file in std::fs::read_dir(repository().join("models/weights")).unwrap() {
         let file = file.unwrap().path();

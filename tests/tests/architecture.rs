@@ -3,6 +3,8 @@
 
 #[path = "architecture/licence.rs"]
 mod licence;
+#[path = "architecture/messages.rs"]
+mod messages;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/tree.rs"]
@@ -194,6 +196,21 @@ fn files_open_with_a_sentence_catches() {
         catches(&rules::files_open_with_a_sentence(&planted("models/src/a.rs", text)), "models/src/a.rs");
     }
     holds(&rules::files_open_with_a_sentence(&planted("models/src/a.rs", "//! What this is for.")));
+}
+
+#[test]
+fn messages_are_told() {
+    let table = std::fs::read_to_string(root().join("docs/reference/bad-input.md")).unwrap();
+    holds(&messages::messages_are_told(&sources().unwrap(), &table));
+}
+
+#[test]
+fn messages_are_told_catches() {
+    let file = "models/src/a.rs";
+    let source = planted(file, "#[error(\"{path}: lost \\\n    ({why}); \\\"doctor\\\" knows\")]");
+    catches(&messages::messages_are_told(&source, "| lost (…); the doctor knows |"), file);
+    holds(&messages::messages_are_told(&source, "| lost\n(…); \"doctor\" knows |"));
+    holds(&messages::messages_are_told(&planted(file, "#[error(transparent)]"), ""));
 }
 
 #[test]
