@@ -1,7 +1,6 @@
 //! What stands at the guest's door: the program, its models, a gallery with two people, and what the camera can be shown.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use limen::display::Language;
@@ -9,7 +8,7 @@ use limen::display::canvas::Canvas;
 use limen::display::screens::{self, Screen};
 use limen::display::sheet::write_png;
 use limen_models::image::RgbImage;
-use limen_models::photo;
+use limen_tests::doorstep;
 use limen_tests::site::binary;
 
 use crate::machine::{Guest, PANEL};
@@ -48,20 +47,6 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// A grey room with a photograph, at twice its size, in its middle.
-fn room(photo: Option<&RgbImage>) -> RgbImage {
-    let mut frame = RgbImage::filled(WIDTH, HEIGHT, [120, 118, 115]).unwrap();
-    if let Some(photo) = photo {
-        let (left, top) = (WIDTH / 2 - photo.width(), HEIGHT / 2 - photo.height());
-        for y in 0..photo.height() * 2 {
-            for x in 0..photo.width() * 2 {
-                frame.set_pixel(left + x, top + y, photo.pixel(x / 2, y / 2));
-            }
-        }
-    }
-    frame
-}
-
 /// One frame as a camera gives it: YUYV, BT.601, limited range.
 fn yuyv(frame: &RgbImage) -> Vec<u8> {
     let yuv = |[r, g, b]: [u8; 3]| {
@@ -92,18 +77,10 @@ pub fn furnish(guest: &Guest, panel: &str) {
     let config = config.replace("/share", guest.shared("").to_str().unwrap());
     let config = config.replace("/tmp/gallery.db", guest.shared("gallery.db").to_str().unwrap());
     std::fs::write(guest.shared("outside.toml"), config).unwrap();
-    let people = repository().join("models/people");
-    for name in ["Ada", "Ben"] {
-        let photos = [1, 2, 3].map(|n| people.join(format!("enrolled/{name}/{n}.jpg")));
-        let mut enrol = Command::new(binary());
-        enrol.args(["enrol", "--config"]).arg(guest.shared("outside.toml"));
-        enrol.args(["--id", name, "--name", name]).args(photos);
-        let done = enrol.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
+    doorstep::enrol(&guest.shared("outside.toml"));
     let see = |name: &str, photo: Option<&str>| {
-        let photo = photo.map(|p| photo::decode_file(&people.join(p)).unwrap());
-        std::fs::write(guest.shared(&format!("{name}.yuv")), yuyv(&room(photo.as_ref()))).unwrap();
+        let frame = yuyv(&doorstep::room((WIDTH, HEIGHT), photo, 2));
+        std::fs::write(guest.shared(&format!("{name}.yuv")), frame).unwrap();
     };
     see("nobody", None);
     see("ada", Some("enrolled/Ada/2.jpg"));
