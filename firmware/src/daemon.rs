@@ -16,6 +16,7 @@ use limen_gallery_db::event::{Event, EventKind};
 use limen_models::geometry::BBox;
 
 use crate::act::{Actor, Voice};
+use crate::camera::damage::Damage;
 use crate::camera::exposure::Exposure;
 use crate::camera::meter::Meter;
 use crate::camera::{self, Camera, CameraSource, Cure, Frame};
@@ -354,7 +355,7 @@ fn film(
 ) -> Result<()> {
     let settings = config.camera_settings();
     let mut told = false;
-    let mut openings = Openings::default();
+    let (mut openings, mut damage) = (Openings::default(), Damage::default());
     while !stop.load(Ordering::SeqCst) {
         heart.beat();
         let mut camera = match camera::open(source, &settings) {
@@ -381,6 +382,7 @@ fn film(
             heart.beat();
             match camera.next_frame() {
                 Ok(Some(frame)) => {
+                    damage.good(Instant::now());
                     if let Some(meter) = &mut meter {
                         expose(&mut *camera, &frame, meter, faces);
                     }
@@ -390,7 +392,7 @@ fn film(
                 }
                 Ok(None) => return Ok(()),
                 Err(e) => match e.cure() {
-                    Cure::Skip => crate::tell!(Warning, "{e}"),
+                    Cure::Skip => damage.bad(&e, Instant::now()),
                     Cure::Reopen => {
                         crate::tell!(Warning, "{e}");
                         metrics.camera(false);
