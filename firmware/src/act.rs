@@ -193,6 +193,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
 
     use limen_gallery_db::subject::{NewSubject, SubjectId};
     use limen_models::geometry::{BBox, Detection, Landmarks};
@@ -207,7 +208,17 @@ mod tests {
     use crate::recognise::Match;
     use crate::relay::FailState;
     use crate::relay::fake::{EdgeLog, FakeRelay};
+    use crate::slot::Taken;
+    use crate::sound::Tone;
     use crate::track::TrackId;
+
+    const POLICY: crate::decide::Policy = crate::decide::Policy {
+        threshold: 0.4,
+        min_margin: 0.0,
+        min_frames: 1,
+        cool_down_ms: 0,
+        companions: crate::decide::Companions::Allowed,
+    };
 
     /// A gallery with one subject, "7".
     fn gallery(folder: &Path) -> (std::path::PathBuf, SubjectId) {
@@ -218,7 +229,8 @@ mod tests {
 
     fn voice(panel: Option<Box<dyn Panel>>) -> Voice {
         let language = Language::open(&"en".parse().unwrap(), &Default::default()).unwrap();
-        Voice { panel, language: language.into(), stage: Stage::Real, verdict_ms: 500 }
+        let cues = Arc::default();
+        Voice { panel, language: language.into(), stage: Stage::Real, verdict_ms: 500, cues }
     }
 
     fn actor(journal: Gallery) -> (Actor, EdgeLog) {
@@ -258,13 +270,7 @@ mod tests {
                     companions: 0,
                     since_grant_ms: None,
                 },
-                &crate::decide::Policy {
-                    threshold: 0.4,
-                    min_margin: 0.0,
-                    min_frames: 1,
-                    cool_down_ms: 0,
-                    companions: crate::decide::Companions::Allowed,
-                },
+                &POLICY,
             ),
             is_news: true,
         };
@@ -356,6 +362,57 @@ mod tests {
         actor.frame(&nobody(7400), Millis(7400), wall).unwrap();
         actor.out_of_order();
         assert_eq!(told(), [Idle, OutOfOrder]);
+    }
+
+    #[test]
+    fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, _) = actor(Gallery::open(&file).unwrap());
+        let voice = voice(None);
+        let cues = Arc::clone(&voice.cues);
+        actor.board = Board::new(voice);
+        let wall = Timestamp::now();
+        let heard = || match cues.take(Duration::ZERO) {
+            Taken::Item(cue) => Some((cue.once, cue.then)),
+            Taken::Nothing | Taken::Closed => None,
+        };
+        let contact = |open| Change::Contact { open };
+        let (once, alarm) = (|tone| Some((Some(tone), None)), Some(Tone::Alarm));
+
+        actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+        assert_eq!(heard(), once(Tone::Granted));
+        let mut denied = granted(subject, 200);
+        denied.sightings[0].decision = crate::decide::decide(
+            &crate::decide::Evidence {
+                best: None,
+                margin: None,
+                frames: 1,
+                fault: None,
+                companions: 0,
+                since_grant_ms: None,
+            },
+            &POLICY,
+        );
+        actor.frame(&denied, Millis(200), wall).unwrap();
+        assert_eq!(heard(), once(Tone::Denied));
+        denied.sightings[0].is_news = false;
+        actor.frame(&denied, Millis(250), wall).unwrap();
+        actor.switch(contact(false), Millis(300), wall).unwrap();
+        assert_eq!(heard(), None);
+
+        actor.switch(contact(true), Millis(5000), wall).unwrap();
+        assert_eq!(heard(), Some((alarm, alarm)));
+        actor.tick(Millis(5500), wall).unwrap();
+        assert_eq!(heard(), None, "the player goes on by itself");
+        actor.frame(&granted(subject, 6000), Millis(6000), wall).unwrap();
+        assert_eq!(heard(), Some((Some(Tone::Granted), alarm)));
+        actor.switch(contact(false), Millis(6500), wall).unwrap();
+        assert_eq!(heard(), Some((None, None)));
+        actor.camera_lost(Millis(7000), wall, None).unwrap();
+        assert_eq!(heard(), once(Tone::CameraLost));
+        actor.camera_back(Millis(7500), wall).unwrap();
+        assert_eq!(heard(), None);
     }
 
     #[test]

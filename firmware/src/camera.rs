@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::time::Millis;
 
 pub mod clip;
+pub mod damage;
 pub mod exposure;
 pub mod meter;
 pub mod mjpeg;

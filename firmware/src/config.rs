@@ -73,6 +73,8 @@ pub struct Config {
     pub inputs: Inputs,
     /// The screen.
     pub display: Display,
+    /// The tones.
+    pub sound: Sound,
     /// When the program, or the machine, is started anew.
     pub watchdog: Watchdog,
     /// Figures for whoever watches many doors.
@@ -306,6 +308,22 @@ impl Default for Display {
     }
 }
 
+/// Section `[sound]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sound {
+    /// A device of ALSA's by its name; empty: silence.
+    pub device: String,
+    /// Peak of the tones, percent of full scale.
+    pub volume_percent: u32,
+}
+
+impl Default for Sound {
+    fn default() -> Self {
+        Self { device: String::new(), volume_percent: 60 }
+    }
+}
+
 /// Section `[watchdog]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -431,6 +449,7 @@ impl Config {
             .or_else(|| range("display.width_px", self.display.width_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.height_px", self.display.height_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.verdict_ms", self.display.verdict_ms as f64, 100.0, 60_000.0))
+            .or_else(|| range("sound.volume_percent", self.sound.volume_percent.into(), 1.0, 100.0))
             .or_else(|| range("watchdog.silent_ms", self.watchdog.silent_ms as f64, 5000.0, 600_000.0))
             .or_else(|| {
                 let e = self.display.panel.parse::<PanelSource>().err()?;
@@ -554,7 +573,7 @@ mod tests {
     }
 
     /// (what is written, the field or word named, the line named)
-    const BAD: [(&str, &str, usize); 31] = [
+    const BAD: [(&str, &str, usize); 32] = [
         ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
         ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
         ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -588,6 +607,7 @@ mod tests {
             "camera.source",
             2,
         ),
+        ("[sound]\nvolume_percent = 0", "sound.volume_percent", 2),
         ("[metrics]\nlisten = \"tcp:0.0.0.0:9464\"", "metrics.listen", 2),
         ("[decision]\ncool_down_ms = 99999999", "decision.cool_down_ms", 2),
     ];

@@ -16,6 +16,7 @@ use limen_gallery_db::event::{Event, EventKind};
 use limen_models::geometry::BBox;
 
 use crate::act::{Actor, Voice};
+use crate::camera::damage::Damage;
 use crate::camera::exposure::Exposure;
 use crate::camera::meter::Meter;
 use crate::camera::{self, Camera, CameraSource, Cure, Frame};
@@ -27,6 +28,7 @@ use crate::metrics::{Listener, Metrics};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
+use crate::sound::Player;
 use crate::supervise::{self, Heart, Hearts, Watchdogs};
 use crate::time::Millis;
 use crate::track;
@@ -127,11 +129,13 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
     let doorway = Doorway::new(config.inputs.held_open_ms);
     let simulated = source.is_fake() || relay_source.is_fake();
+    let (player, cues) = (Player::new(&config.sound), Arc::default());
     let voice = Voice {
         panel: display::panel::open(&config.display.panel.parse()?, config.panel_settings())?,
         language: config.language()?.into(),
         stage: if simulated { Stage::Demo } else { Stage::Real },
         verdict_ms: config.display.verdict_ms,
+        cues: Arc::clone(&cues),
     };
     let journal = Gallery::open(&config.gallery.file)?;
     let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, door)?;
@@ -189,6 +193,9 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         if let Some(listener) = &listener {
             start(scope, "metrics", move || listener.serve(metrics, stop))?;
         }
+        if let Some(player) = player {
+            start(scope, "sound", move || player.serve(&cues, stop))?;
+        }
         let act = start(scope, hearts.act.name, move || {
             let ending = Ending { stop, slot };
             let result = act(hands, &receive, clock, stop, heard, &hearts.act);
@@ -199,6 +206,8 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         // A clip's frame may take as long as it takes.
         let hanging = || if clip_time { None } else { hearts.hanging(Instant::now()) };
         next = watch_over(orders, stop, hanging, &mut watchdogs, || act.is_finished());
+        // Figures and sound go on until they are told.
+        stop.store(true, Ordering::SeqCst);
         let results = [camera.join(), recognition.join()];
         let acted = act.join().map_err(|_| anyhow!("the act thread died"))?;
         for (name, result) in ["camera", "recognition"].into_iter().zip(results) {
@@ -346,7 +355,7 @@ fn film(
 ) -> Result<()> {
     let settings = config.camera_settings();
     let mut told = false;
-    let mut openings = Openings::default();
+    let (mut openings, mut damage) = (Openings::default(), Damage::default());
     while !stop.load(Ordering::SeqCst) {
         heart.beat();
         let mut camera = match camera::open(source, &settings) {
@@ -373,6 +382,7 @@ fn film(
             heart.beat();
             match camera.next_frame() {
                 Ok(Some(frame)) => {
+                    damage.good(Instant::now());
                     if let Some(meter) = &mut meter {
                         expose(&mut *camera, &frame, meter, faces);
                     }
@@ -382,7 +392,7 @@ fn film(
                 }
                 Ok(None) => return Ok(()),
                 Err(e) => match e.cure() {
-                    Cure::Skip => crate::tell!(Warning, "{e}"),
+                    Cure::Skip => damage.bad(&e, Instant::now()),
                     Cure::Reopen => {
                         crate::tell!(Warning, "{e}");
                         metrics.camera(false);

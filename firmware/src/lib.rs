@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod recognise;
 pub mod relay;
 pub mod slot;
+pub mod sound;
 pub mod supervise;
 pub mod time;
 pub mod track;

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use limen::display::screens::{Granted, Screen};
 
-use crate::house::{change, english, furnish, open, openings, shows, until};
+use crate::house::{SILENT_MS, change, english, furnish, open, openings, shows, until};
 use crate::machine::{self, Guest};
-
-/// As the configuration of house.rs says, ms.
-const SILENT_MS: u64 = 25_000;
 
 #[test]
 fn a_thread_that_hangs_while_the_door_is_open_ends_the_program_and_the_line_is_released() {

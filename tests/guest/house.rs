@@ -1,7 +1,6 @@
 //! What stands at the guest's door: the program, its models, a gallery with two people, and what the camera can be shown.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use limen::display::Language;
@@ -9,7 +8,7 @@ use limen::display::canvas::Canvas;
 use limen::display::screens::{self, Screen};
 use limen::display::sheet::write_png;
 use limen_models::image::RgbImage;
-use limen_models::photo;
+use limen_tests::doorstep;
 use limen_tests::site::binary;
 
 use crate::machine::{Guest, PANEL};
@@ -21,8 +20,10 @@ const HEIGHT: usize = 480;
 pub const PULSE_MS: u64 = 4000;
 pub const EARLY_MS: u64 = 500;
 pub const LATE_MS: u64 = 3000;
-/// Emulation is slow: within this time something happens, or it does not.
-const SLOW: Duration = Duration::from_secs(180);
+/// For so long a thread may do nothing, ms.
+pub const SILENT_MS: u64 = 25_000;
+/// Emulation is slow: within this time, s, something happens, or it does not.
+const PATIENCE_S: u64 = 120;
 
 const CONFIG: &str = r#"
 [camera]
@@ -41,7 +42,7 @@ pulse_ms = 4000
 panel = "PANEL"
 verdict_ms = 10000
 [watchdog]
-silent_ms = 25000
+silent_ms = SILENT
 "#;
 
 fn repository() -> &'static Path {
@@ -53,18 +54,14 @@ fn program() -> PathBuf {
     std::env::var_os("LIMEN_GUEST_PROGRAM").map_or_else(binary, PathBuf::from)
 }
 
-/// A grey room with a photograph, at twice its size, in its middle.
-fn room(photo: Option<&RgbImage>) -> RgbImage {
-    let mut frame = RgbImage::filled(WIDTH, HEIGHT, [120, 118, 115]).unwrap();
-    if let Some(photo) = photo {
-        let (left, top) = (WIDTH / 2 - photo.width(), HEIGHT / 2 - photo.height());
-        for y in 0..photo.height() * 2 {
-            for x in 0..photo.width() * 2 {
-                frame.set_pixel(left + x, top + y, photo.pixel(x / 2, y / 2));
-            }
-        }
-    }
-    frame
+/// How much longer all takes where the processor is of another kind.
+fn slowness() -> u64 {
+    if std::env::var_os("LIMEN_GUEST_PROGRAM").is_some() { 4 } else { 1 }
+}
+
+/// How long a script may take that waits for something to happen.
+fn slow() -> Duration {
+    Duration::from_secs(PATIENCE_S * slowness() + 60)
 }
 
 /// One frame as a camera gives it: YUYV, BT.601, limited range.
@@ -91,24 +88,16 @@ pub fn furnish(guest: &Guest, panel: &str) {
         std::fs::copy(&file, guest.shared("models").join(file.file_name().unwrap())).unwrap();
     }
     std::fs::write(guest.shared("hardware.sh"), include_str!("../../cross/guest/hardware.sh")).unwrap();
-    let config = CONFIG.replace("PANEL", panel);
+    let config = CONFIG.replace("PANEL", panel).replace("SILENT", &(SILENT_MS * slowness()).to_string());
     std::fs::write(guest.shared("limen.toml"), &config).unwrap();
     // Enrolled outside, where it is quick, by the same program.
     let config = config.replace("/share", guest.shared("").to_str().unwrap());
     let config = config.replace("/tmp/gallery.db", guest.shared("gallery.db").to_str().unwrap());
     std::fs::write(guest.shared("outside.toml"), config).unwrap();
-    let people = repository().join("models/people");
-    for name in ["Ada", "Ben"] {
-        let photos = [1, 2, 3].map(|n| people.join(format!("enrolled/{name}/{n}.jpg")));
-        let mut enrol = Command::new(binary());
-        enrol.args(["enrol", "--config"]).arg(guest.shared("outside.toml"));
-        enrol.args(["--id", name, "--name", name]).args(photos);
-        let done = enrol.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
+    doorstep::enrol(&guest.shared("outside.toml"));
     let see = |name: &str, photo: Option<&str>| {
-        let photo = photo.map(|p| photo::decode_file(&people.join(p)).unwrap());
-        std::fs::write(guest.shared(&format!("{name}.yuv")), yuyv(&room(photo.as_ref()))).unwrap();
+        let frame = yuyv(&doorstep::room((WIDTH, HEIGHT), photo, 2));
+        std::fs::write(guest.shared(&format!("{name}.yuv")), frame).unwrap();
     };
     see("nobody", None);
     see("ada", Some("enrolled/Ada/2.jpg"));
@@ -126,12 +115,13 @@ pub fn change(guest: &Guest, from: &str, to: &str) {
 /// Shows the camera `file` and waits until `limen` says `word` once more than the `before` times it did.
 #[track_caller]
 pub fn until(guest: &mut Guest, file: &str, word: &str, before: usize) {
+    let patience = PATIENCE_S * slowness();
     let script = format!(
         ". /share/hardware.sh; camera_feed /share/{file}.yuv && \
-         PATIENCE=120 wait_for eval '[ \"$(grep -c \"{word}\" /tmp/out)\" -gt {before} ]' || \
+         PATIENCE={patience} wait_for eval '[ \"$(grep -c \"{word}\" /tmp/out)\" -gt {before} ]' || \
          {{ cat /tmp/out /tmp/err; exit 1; }}"
     );
-    guest.run(&script, SLOW).fine();
+    guest.run(&script, slow()).fine();
 }
 
 /// The door's openings so far by the clock of the guest's kernel: when, ms, and for how long, `None` while it is open.
@@ -164,7 +154,7 @@ pub fn quiet(guest: &mut Guest) {
         now= ; until [ \"$now\" = \"$(wc -l </tmp/out)\" ] && line_is 2 0; do
             now=$(wc -l </tmp/out); sleep 12
         done";
-    guest.run(script, SLOW).fine();
+    guest.run(script, slow()).fine();
 }
 
 /// What the guest's door speaks.
@@ -184,7 +174,7 @@ pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
         if shown == wanted {
             return;
         }
-        if begun.elapsed() > SLOW {
+        if begun.elapsed() > slow() {
             let [shown, wanted] = [("shown", shown), ("wanted", wanted)].map(|(name, picture)| {
                 let file = std::env::temp_dir().join(format!("limen-guest-{name}.png"));
                 write_png(&picture, &file).unwrap();

@@ -8,4 +8,5 @@ mod hang;
 mod house;
 mod machine;
 mod service;
+mod sound;
 mod switches;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::house::{change, furnish, hang_up};
 use crate::machine::{self, Guest};
+use crate::sound::Recording;
 
 /// Emulation is slow: within this time a start, a restart or a decision happens, or it does not.
 const SLOW: Duration = Duration::from_secs(240);
@@ -32,7 +33,11 @@ fn the_unit_opens_the_door_comes_back_and_ends_as_told() {
     furnish(&guest, "drm:/dev/dri/card0");
     change(&guest, "/share/models", "/usr/share/limen/models");
     change(&guest, "/tmp/gallery.db", "/var/lib/limen/gallery.db");
-    change(&guest, "[watchdog]", "[metrics]\nlisten = \"unix:/run/limen/metrics.sock\"\n[watchdog]");
+    change(
+        &guest,
+        "[watchdog]",
+        "[metrics]\nlisten = \"unix:/run/limen/metrics.sock\"\n[sound]\ndevice = \"plughw:Loopback,0,0\"\n[watchdog]",
+    );
     for (name, text) in [
         ("limen.service", include_str!("../../cross/systemd/limen.service")),
         ("limen.sysusers", include_str!("../../cross/systemd/limen.sysusers")),
@@ -51,19 +56,40 @@ fn the_unit_opens_the_door_comes_back_and_ends_as_told() {
          systemctl daemon-reload",
     );
     hang_up(&mut guest);
+    // A sound card whose output can be recorded. What limen leaves open to the program that plays is written down.
+    sh(
+        &mut guest,
+        "modprobe snd-aloop; mkdir -p /usr/local/bin
+         printf '#!/bin/sh\\nls -l /proc/self/fd >/run/limen/left-open\\nexec /usr/bin/aplay \"$@\"\\n' >/usr/local/bin/aplay
+         chmod +x /usr/local/bin/aplay",
+    );
     sh(&mut guest, &format!("{RIGHTS}; systemctl start limen; sleep 5; systemctl is-active limen"));
     assert_ne!(property(&mut guest, "UID"), "0");
     let exposed = sh(&mut guest, "systemd-analyze security --no-pager --threshold=10 limen | tail -n 1");
     println!("{}", exposed.trim());
 
-    // In its sandbox it has its camera, its display, its line, its gallery.
+    // In its sandbox it has its camera, its display, its line, its gallery, its sound card.
     sh(
         &mut guest,
-        "camera_feed /share/ada.yuv
+        "arecord -q -D hw:Loopback,1,0 -t raw -f S16_LE -r 48000 -c 1 /tmp/heard & recorder=$!
+         camera_feed /share/ada.yuv
          wait_for eval 'journalctl -u limen -o cat | grep -q \"granted  Ada\"'
-         test -S /run/limen/metrics.sock",
+         test -S /run/limen/metrics.sock
+         wait_for eval '[ \"$(tr -d \\\\000 </tmp/heard | head -c 9 | wc -c)\" -gt 0 ]'; sleep 3
+         kill $recorder; wait $recorder || :; cp /tmp/heard /share",
     );
     assert!(sh(&mut guest, "edges").contains("1 "), "the line was not set");
+    let heard = Recording::of(&std::fs::read(guest.shared("heard")).unwrap());
+    let (low, high) = (heard.first(660.0), heard.first(990.0));
+    println!("two notes, after {low:?} and {high:?} ms, peak {}", heard.peak());
+    // The first lasts 120 ms.
+    let apart = high.expect("the second note").saturating_sub(low.expect("the first note"));
+    assert!((60..=180).contains(&apart), "{apart} ms apart");
+    assert!((19_000.0..=19_700.0).contains(&heard.peak()), "60 % of full scale: {}", heard.peak());
+    let left_open = sh(&mut guest, "cat /run/limen/left-open");
+    for kept in ["video", "gpio", "/dev/dri", "gallery", "socket"] {
+        assert!(!left_open.contains(kept), "{left_open}");
+    }
 
     // A lost camera is a warning, and no line of the program is an error, which would be a fault of its own.
     sh(&mut guest, "camera_unplug; wait_for eval 'journalctl -u limen -p warning -o cat | grep -q lost'");

@@ -6,6 +6,7 @@
 
 pub mod cmyk;
 pub mod dice;
+pub mod doorstep;
 pub mod model_folder;
 pub mod mutate;
 pub mod nets;

@@ -286,6 +286,11 @@ fn check_and_doctor_say_what_is_right_and_what_is_missing() {
     std::fs::create_dir(site.path("photos")).unwrap();
     site.photo("photos/1.jpg", &portrait(&Person::new(3), 4));
     assert!(findings(0).is_empty());
+    // Whether there is no such card or no such program.
+    let config = site.read("limen.toml");
+    site.write("limen.toml", format!("{config}[sound]\ndevice = \"plughw:77,0\"\n"));
+    assert_eq!(findings(1), ["sound"]);
+    site.write("limen.toml", config);
     std::fs::remove_file(site.path("models/drawn-r.onnx")).unwrap();
     assert_eq!(findings(1), ["models"]);
 }

@@ -1,6 +1,7 @@
 //! `limen run` and what it is told while it runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use limen::sound::Tone;
 use limen_tests::people::{Person, portrait};
 use limen_tests::site::Site;
 
@@ -48,6 +49,60 @@ fn a_running_door_takes_a_good_configuration_and_goes_on_without_a_bad_one() {
     );
     assert_eq!(outcome.stdout.matches("stopped\n").count(), 2, "{}", outcome.stdout);
     assert_eq!(outcome.code, 0);
+}
+
+#[test]
+fn a_door_is_heard_and_goes_on_when_it_no_longer_is() {
+    let site = Site::new();
+    let person = Person::new(1);
+    site.photo("a.jpg", &portrait(&person, 1));
+    site.limen("enrol --config limen.toml --id 1 --name One a.jpg").exits(0);
+    std::fs::create_dir(site.path("photos")).unwrap();
+    site.photo("photos/1.jpg", &portrait(&person, 2));
+    let config = site.read("limen.toml").replace("[models]", "repeat = true\n[models]");
+    let more = "[decision]\ncool_down_ms = 500\n[sound]\ndevice = \"default\"\n";
+    site.write("limen.toml", config + more);
+    // The door's PATH has one program: what stands in ALSA's place, and keeps what it is given.
+    let outcome = site.shell(
+        r#"
+        granted() { # TIMES
+            n=0
+            until [ "$(grep -c granted out)" -ge "$1" ]; do
+                n=$((n + 1))
+                [ "$n" -lt 1200 ] || { echo "too few are let in"; cat out err; kill -KILL "$pid"; exit 9; }
+                sleep 0.05
+            done
+        }
+        mkdir bin
+        printf '#!/bin/sh\n/bin/cat >>heard\n' >bin/aplay
+        chmod +x bin/aplay
+        PATH=$PWD/bin "$LIMEN" run --config limen.toml >out 2>err & pid=$!
+        granted 2
+        rm bin/aplay
+        granted "$(($(grep -c granted out) + 4))"
+        kill "$pid"
+        wait "$pid"
+        echo "exit $?"
+        cat err
+        "#,
+    );
+    assert!(outcome.stdout.starts_with("exit 0\n"), "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.stdout.matches("nothing is heard").count(), 1, "told once: {}", outcome.stdout);
+    assert!(outcome.stdout.contains("apt-get install alsa-utils"), "{}", outcome.stdout);
+    let granted: Vec<u8> = Tone::Granted.samples(60).iter().flat_map(|s| s.to_le_bytes()).collect();
+    let heard = std::fs::read(site.path("heard")).unwrap();
+    assert!(heard.starts_with(&granted), "{} bytes were heard", heard.len());
+}
+
+#[test]
+fn a_clip_ends_and_so_do_figures_and_sound() {
+    let site = Site::new();
+    std::fs::create_dir(site.path("photos")).unwrap();
+    site.photo("photos/1.jpg", &portrait(&Person::new(1), 1));
+    let more = "[metrics]\nlisten = \"unix:m.sock\"\n[sound]\ndevice = \"default\"\n";
+    site.write("limen.toml", site.read("limen.toml") + more);
+    let outcome = site.shell("timeout 60 \"$LIMEN\" run --config limen.toml >out; echo \"exit $?\"");
+    assert!(outcome.stdout.starts_with("exit 0\n"), "{}{}", outcome.stdout, outcome.stderr);
 }
 
 /// An exposure of 1.0 of 10; systemd takes it in tenths.

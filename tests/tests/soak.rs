@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 
 use limen::camera::FrameRate;
 use limen::camera::clip::ClipWriter;
-use limen_models::image::RgbImage;
-use limen_models::photo;
+use limen_tests::doorstep;
 use limen_tests::site::{binary, json_lines};
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 240;
 /// Who comes by in the clip, each followed by nobody.
-const PASSING: [(&str, &str); 3] =
-    [("Ada", "enrolled/Ada/2.jpg"), ("Carl", "strangers/Carl/1.jpg"), ("Ben", "enrolled/Ben/3.jpg")];
+const PASSING: [&str; 3] = ["enrolled/Ada/2.jpg", "strangers/Carl/1.jpg", "enrolled/Ben/3.jpg"];
 /// How long somebody, and after them nobody, is there: frames at 30 a second.
 const THERE: usize = 45;
 const AWAY: usize = 36;
@@ -41,24 +39,6 @@ relay = "fake"
 [metrics]
 listen = "unix:m.sock"
 "#;
-
-fn people() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/people")
-}
-
-/// A grey room, and in its middle a photograph.
-fn room(photo: Option<&RgbImage>) -> RgbImage {
-    let mut frame = RgbImage::filled(WIDTH, HEIGHT, [120, 118, 115]).unwrap();
-    if let Some(photo) = photo {
-        let (left, top) = ((WIDTH - photo.width()) / 2, (HEIGHT - photo.height()) / 2);
-        for y in 0..photo.height() {
-            for x in 0..photo.width() {
-                frame.set_pixel(left + x, top + y, photo.pixel(x, y));
-            }
-        }
-    }
-    frame
-}
 
 /// The figures of a running door.
 struct Figures(BTreeMap<String, f64>);
@@ -152,24 +132,12 @@ impl Drop for Door {
 fn furnish(folder: &Path) -> Door {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights").canonicalize().unwrap();
     std::fs::write(folder.join("limen.toml"), CONFIG.replace("MODELS", models.to_str().unwrap())).unwrap();
-    let limen = |args: &[&str]| {
-        let mut limen = Command::new(binary());
-        limen.current_dir(folder).args(args).args(["--config", "limen.toml"]);
-        limen
-    };
-    for name in ["Ada", "Ben"] {
-        let mut enrol = limen(&["enrol", "--id", name, "--name", name]);
-        let done = enrol
-            .args([1, 2, 3].map(|n| people().join(format!("enrolled/{name}/{n}.jpg"))))
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
+    doorstep::enrol(&folder.join("limen.toml"));
     let mut clip =
         ClipWriter::create(&folder.join("clip.y4m"), WIDTH, HEIGHT, FrameRate::per_second(30)).unwrap();
-    for (_, file) in PASSING {
-        let photo = photo::decode_file(&people().join(file)).unwrap();
-        for (frame, times) in [(room(Some(&photo)), THERE), (room(None), AWAY)] {
+    for file in PASSING {
+        for (who, times) in [(Some(file), THERE), (None, AWAY)] {
+            let frame = doorstep::room((WIDTH, HEIGHT), who, 1);
             for _ in 0..times {
                 clip.write(&frame).unwrap();
             }
@@ -177,7 +145,9 @@ fn furnish(folder: &Path) -> Door {
     }
     clip.finish().unwrap();
     let file = |name| std::fs::File::create(folder.join(name)).unwrap();
-    let limen = limen(&["run", "--json"])
+    let limen = Command::new(binary())
+        .current_dir(folder)
+        .args(["run", "--json", "--config", "limen.toml"])
         .stdout(file("out"))
         .stderr(file("err"))
         .stdin(Stdio::null())

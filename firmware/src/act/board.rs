@@ -1,5 +1,5 @@
 //! What the display shows, and for how long: a verdict for its time, an alarm or a lost camera while it lasts, else what the
-//! camera sees.
+//! camera sees. What is news there is heard too; nothing is told by sound alone.
 
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ use crate::display::screens::{self, CameraLost, Denied, FaceMark, Granted, Idle,
 use crate::display::{Language, Panel, Screen, Stage, palette, show};
 use crate::doorway::Alarm;
 use crate::recognise::{Match, Seen, Sighting};
+use crate::slot::{Overtake, Slot};
+use crate::sound::{Cue, Tone};
 use crate::time::Millis;
 
 /// How a door speaks to people.
@@ -23,6 +25,8 @@ pub struct Voice {
     pub stage: Stage,
     /// How long a verdict stays.
     pub verdict_ms: u64,
+    /// What is to be heard; nobody need listen.
+    pub cues: Arc<Slot<Cue>>,
 }
 
 /// What is shown while it lasts.
@@ -56,25 +60,26 @@ impl Board {
 
     /// A frame was looked at. A face is named from `threshold` on.
     pub fn frame(&mut self, seen: &Seen, threshold: f32, now: Millis, wall: Timestamp) {
-        if self.voice.panel.is_none() {
-            return;
-        }
         let language = Arc::clone(&self.voice.language);
         let mut news = seen.sightings.iter().filter(|s| s.is_news);
-        if let Some(verdict) = news.find_map(|s| verdict(s, &language)) {
+        if let Some((verdict, tone)) = news.find_map(|s| verdict(s, &language)) {
+            self.sound(Some(tone));
             self.hold(&verdict, None, now);
-        } else if !self.rests(now) {
+        } else if self.voice.panel.is_some() && !self.rests(now) {
             self.show(&live(seen, threshold, wall, &language), None, now);
         }
     }
 
     /// What is wrong with the door, or no more.
     pub fn alarm(&mut self, alarm: Option<Alarm>, now: Millis) {
-        if let Some(new) = alarm.filter(|_| alarm != self.alarm) {
-            let screen = Screen::Alarm(screens::Alarm::new(&self.voice.language.words, new));
-            self.hold(&screen, Some(Lasting::Alarm(new)), now);
+        if alarm != self.alarm {
+            self.alarm = alarm;
+            self.sound(alarm.map(|_| Tone::Alarm));
+            if let Some(new) = alarm {
+                let screen = Screen::Alarm(screens::Alarm::new(&self.voice.language.words, new));
+                self.hold(&screen, Some(Lasting::Alarm(new)), now);
+            }
         }
-        self.alarm = alarm;
         self.rests(now);
     }
 
@@ -83,6 +88,7 @@ impl Board {
         self.camera_lost = lost;
         if lost {
             self.until = None;
+            self.sound(Some(Tone::CameraLost));
         }
         self.rests(now);
     }
@@ -112,6 +118,12 @@ impl Board {
         true
     }
 
+    /// Has a tone played, and after it an alarm for as long as there is one. Nobody waits for it.
+    fn sound(&self, once: Option<Tone>) {
+        let then = self.alarm.map(|_| Tone::Alarm);
+        self.voice.cues.put(Cue { once, then }, Overtake::NewestWins);
+    }
+
     /// Shows a screen for the time of a verdict.
     fn hold(&mut self, screen: &Screen<'_>, lasting: Option<Lasting>, now: Millis) {
         self.until = Some(now.plus(self.voice.verdict_ms));
@@ -132,14 +144,14 @@ impl Board {
     }
 }
 
-fn verdict(s: &Sighting, language: &Language) -> Option<Screen<'static>> {
+fn verdict(s: &Sighting, language: &Language) -> Option<(Screen<'static>, Tone)> {
     let words = &language.words;
     match &s.decision {
         Decision::Grant { .. } => {
             let name = s.best.as_ref().map_or("", |b| name(b, language));
-            Some(Screen::Granted(Granted::new(words, name)))
+            Some((Screen::Granted(Granted::new(words, name)), Tone::Granted))
         }
-        Decision::Deny(why) => Some(Screen::Denied(Denied::new(words, *why))),
+        Decision::Deny(why) => Some((Screen::Denied(Denied::new(words, *why)), Tone::Denied)),
         Decision::Ask(_) | Decision::Passed { .. } => None,
     }
 }

@@ -85,6 +85,7 @@ impl V4l2Camera {
         let unusable = |why: String| CameraError::Unsupported { camera: camera.clone(), why };
 
         let device = Device::with_path(path).map_err(fail)?;
+        ioctl::keep(&device.handle()).map_err(fail)?;
         let caps = device.query_caps().map_err(|_| unusable(not_a_camera(path)))?;
         let planar = Planar::of(caps.capabilities).map_err(|why| unusable(why.to_owned()))?;
 

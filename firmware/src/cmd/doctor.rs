@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::display;
 use crate::recognise::{GalleryFile, Recogniser};
 use crate::relay::{self, Coil, RelayError, RelaySource};
+use crate::sound::Player;
 
 /// Room that a gallery should have: the journal of some hundred thousand events.
 const ENOUGH_MIB: u64 = 64;
@@ -65,6 +66,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Finding { what: "camera", result: camera(&config) },
         Finding { what: "door", result: door(&config) },
         Finding { what: "display", result: panel(&config, known) },
+        Finding { what: "sound", result: sound(&config) },
         Finding { what: "clock", result: clock(known) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
@@ -180,6 +182,17 @@ fn panel(config: &Config, gallery: Option<&Gallery>) -> Result<String, String> {
         ));
     }
     Ok(format!("{}, speaks {}", opened.describe(), config.display.language))
+}
+
+/// A moment of silence is played.
+fn sound(config: &Config) -> Result<String, String> {
+    let Some(mut player) = Player::new(&config.sound) else { return Ok("none".to_owned()) };
+    player.check().map_err(|e| e.to_string())?;
+    let set = &config.sound;
+    Ok(format!(
+        "{} took a moment of silence; tones come at {} % of full scale",
+        set.device, set.volume_percent
+    ))
 }
 
 /// Whether the clock can be right: a journal and people's validity go by it.

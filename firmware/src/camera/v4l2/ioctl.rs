@@ -5,8 +5,10 @@
 
 use std::io;
 use std::mem::zeroed;
+use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use v4l::buffer::{Flags, Metadata, Type};
 use v4l::device::Handle;
 use v4l::format::{Colorspace, FourCC, Quantization};
@@ -29,6 +31,13 @@ fn ask<T>(handle: &Handle, request: vidioc::_IOC_TYPE, what: &mut T) -> io::Resu
     // SAFETY: each call below pairs a request with its own structure of videodev2.h, whose size is part of the request;
     // the driver touches that structure and the planes that a buffer points to, and both outlive the call.
     unsafe { v4l2::ioctl(handle.fd(), request, ptr::from_mut(what).cast()) }
+}
+
+/// Leaves the device to no program that this one starts: a camera that was pulled out is gone when nobody holds it any more.
+pub fn keep(handle: &Handle) -> io::Result<()> {
+    // SAFETY: the handle is borrowed for longer than this, and open for as long as it is there.
+    let device = unsafe { BorrowedFd::borrow_raw(handle.fd()) };
+    Ok(fcntl_setfd(device, FdFlags::CLOEXEC)?)
 }
 
 /// The codes of the formats that the driver offers.
