@@ -55,7 +55,7 @@ webcam_up() { # PLANAR
 control() { v4l2-ctl -d0 --set-ctrl "$1"; } # NAME=VALUE
 control_is() { [ "$(v4l2-ctl -d0 --get-ctrl "$1")" = "$1: $2" ]; } # NAME VALUE
 
-# GPIO lines 0 to 3 by names; each is seen from outside, as a voltmeter sees it.
+# GPIO lines from 0 on by names; each is seen from outside, as a voltmeter sees it.
 lines_up() { # NAME...
     modprobe gpio-sim
     bank=/sys/kernel/config/gpio-sim/door
@@ -77,6 +77,35 @@ pull() { # NUMBER up|down
 }
 line() { cat "/tmp/lines/sim_gpio$1/value"; } # NUMBER
 line_is() { [ "$(line "$1")" = "$2" ]; } # NUMBER VALUE
+
+# A button of the device, as a finger would.
+press() { # NUMBER...
+    for n in "$@"; do
+        pull "$n" down
+        pull "$n" up
+    done
+}
+
+# The touch screen, which QEMU touches, as /tmp/touch.
+touch_up() {
+    modprobe -a virtio_input evdev 2>/dev/null || true
+    wait_for touch_link
+}
+touch_link() {
+    for event in /sys/class/input/event*; do
+        if grep -q 'Virtio Tablet' "$event/device/name" && [ -c "/dev/input/${event##*/}" ]; then
+            ln -sf "/dev/input/${event##*/}" /tmp/touch
+            return 0
+        fi
+    done
+    return 1
+}
+touch_cable() { # bind|unbind
+    cd /sys/bus/virtio/drivers/virtio_input
+    [ "$1" = bind ] || echo virtio*[0-9] | cut -d ' ' -f 1 >/tmp/touch.virtio
+    cat /tmp/touch.virtio >"$1"
+    cd - >/dev/null
+}
 
 display_up() {
     modprobe -a bochs virtio-gpu 2>/dev/null || true

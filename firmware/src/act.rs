@@ -1,5 +1,6 @@
 //! Verdicts to deeds: journal first, then relay, then screen. No record, no open door.
 
+pub mod attend;
 mod board;
 
 use anyhow::{Context, Result};
@@ -10,12 +11,16 @@ use limen_gallery_db::score::{Score, Threshold};
 use limen_gallery_db::template::ModelId;
 use serde_json::json;
 
-use crate::decide::{self, Decision, Demand, Denial};
+use crate::controls::Input as Press;
+use crate::decide::{self, Decision, Demand, Denial, PinMatch};
+use crate::display::screens::service_menu::{Camera, Door};
 use crate::doorway::{Change, Doorway, News};
+use crate::pin::Digits;
 use crate::recognise::{Seen, Sighting};
 use crate::relay::{Edge, Input, Pulse, Relay};
 use crate::time::Millis;
 
+use attend::Attendant;
 use board::Board;
 pub use board::Voice;
 
@@ -28,6 +33,9 @@ pub struct Actor {
     journal: Gallery,
     model: ModelId,
     threshold: f32,
+    /// `None`: nobody can look after the device at its screen.
+    attendant: Option<Attendant>,
+    camera: Camera,
     /// The last of the camera's openings that is over: what was seen then is no reason to open any more.
     over: Option<u32>,
 }
@@ -42,12 +50,34 @@ impl Actor {
         (model, threshold): (ModelId, f32),
     ) -> Result<Self> {
         pulse.rest().apply(relay.as_mut(), Millis::ZERO)?;
-        Ok(Self { relay, pulse, doorway, board: Board::new(voice), journal, model, threshold, over: None })
+        Ok(Self {
+            relay,
+            pulse,
+            doorway,
+            board: Board::new(voice),
+            journal,
+            model,
+            threshold,
+            attendant: None,
+            camera: Camera::Seeing,
+            over: None,
+        })
+    }
+
+    /// From now on whoever knows the PIN may look after the device at its screen, if it has one.
+    pub fn attend(&mut self) {
+        self.attendant = self.board.screens().map(Attendant::new);
+    }
+
+    /// The size of the panel, px: what is touched. `None` without one.
+    pub fn panel_px(&mut self) -> Option<(u32, u32)> {
+        self.board.panel().map(|size| (size.width, size.height))
     }
 
     /// When [`Actor::tick`] must be called at the latest.
-    pub fn deadline(&self) -> Option<Millis> {
-        [self.pulse.deadline(), self.doorway.deadline()].into_iter().flatten().min()
+    pub fn deadline(&self, now: Millis) -> Option<Millis> {
+        let menu = self.attendant.as_ref().and_then(|a| a.deadline(now));
+        [self.pulse.deadline(), self.doorway.deadline(), menu].into_iter().flatten().min()
     }
 
     /// Does what the frame's verdicts demand. `now` is the door's clock, `wall` the journal's.
@@ -89,6 +119,38 @@ impl Actor {
         Ok(written)
     }
 
+    /// Does what somebody at the device demands. Digits that come out are to be compared with the PIN, elsewhere.
+    pub fn press(
+        &mut self,
+        press: Press,
+        now: Millis,
+        wall: Timestamp,
+    ) -> Result<(Option<Event>, Option<Digits>)> {
+        let written = self.tick(now, wall)?;
+        let Some(attendant) = &mut self.attendant else { return Ok((written, None)) };
+        let digits = self.board.reached(press, now).and_then(|press| attendant.input(press, now));
+        self.show_menu(now, wall);
+        Ok((written, digits))
+    }
+
+    /// Does what follows on a PIN that was compared.
+    pub fn pin(&mut self, typed: PinMatch, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+        let mut written = Vec::from_iter(self.tick(now, wall)?);
+        let event = self.attendant.as_mut().and_then(|a| a.answer(typed, now, wall));
+        if let Some(event) = event {
+            written.push(self.write(event)?);
+        }
+        self.show_menu(now, wall);
+        Ok(written)
+    }
+
+    fn show_menu(&mut self, now: Millis, wall: Timestamp) {
+        let Some(attendant) = &mut self.attendant else { return };
+        let door = if self.pulse.is_open() { Door::Open } else { Door::Locked };
+        let menu = attendant.view(now, (self.camera, door), (&self.journal, self.model.as_str()));
+        self.board.menu(menu, now, wall);
+    }
+
     /// Lets time pass.
     pub fn tick(&mut self, now: Millis, wall: Timestamp) -> Result<Option<Event>> {
         // The pulse ends at its own moment, however late the call comes.
@@ -97,6 +159,7 @@ impl Actor {
         }
         let told = self.doorway.tick(now).map(|news| self.tell(news, wall)).transpose()?;
         self.board.alarm(self.doorway.alarm(), now);
+        self.show_menu(now, wall);
         Ok(told)
     }
 
@@ -118,12 +181,14 @@ impl Actor {
         self.over = self.over.max(opening);
         self.step(now, Input::Shut)?;
         let event = self.note(EventKind::CameraLost, wall)?;
+        self.camera = Camera::Lost;
         self.board.camera(true, now);
         Ok(event)
     }
 
     /// The camera gives pictures again.
     pub fn camera_back(&mut self, now: Millis, wall: Timestamp) -> Result<Event> {
+        self.camera = Camera::Seeing;
         self.board.camera(false, now);
         self.note(EventKind::CameraBack, wall)
     }
@@ -413,6 +478,79 @@ mod tests {
         assert_eq!(heard(), once(Tone::CameraLost));
         actor.camera_back(Millis(7500), wall).unwrap();
         assert_eq!(heard(), None);
+    }
+
+    #[test]
+    fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
+        use ScreenKind::{Alarm, CameraLost, Granted, Idle, PinPad, ServiceMenu};
+        let dir = tempfile::tempdir().unwrap();
+        let (file, subject) = gallery(dir.path());
+        let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+        let (send, shown) = channel();
+        let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
+        actor.board = Board::new(voice(Some(Box::new(panel))));
+        let wall = Timestamp::now();
+        let told = || shown.try_iter().collect::<Vec<_>>();
+        // 240x240: columns of 80, rows of 48 below a head of 48; enter is at the lower right.
+        let two = Press::Tap { x: 120, y: 70 };
+        let enter = Press::Tap { x: 200, y: 220 };
+        assert_eq!(actor.press(two, Millis(0), wall).unwrap(), (None, None), "nobody is attended to");
+        assert_eq!(told(), []);
+
+        actor.attend();
+        actor.switch(Change::Contact { open: false }, Millis(0), wall).unwrap();
+        assert_eq!(actor.press(two, Millis(10), wall).unwrap(), (None, None));
+        for _ in 0..4 {
+            actor.press(two, Millis(20), wall).unwrap();
+        }
+        assert_eq!(told(), [PinPad; 5]);
+        // Recognition goes on: the door opens, and shuts at its moment while digits are out to be compared.
+        let (_, digits) = actor.press(enter, Millis(30), wall).unwrap();
+        assert!(digits.is_some());
+        assert_eq!(actor.frame(&granted(subject, 100), Millis(100), wall).unwrap().len(), 1);
+        assert_eq!(told(), [PinPad, Granted]);
+        assert_eq!(actor.deadline(Millis(100)), Some(Millis(1100)));
+        // What cannot be seen cannot be touched.
+        assert_eq!(actor.press(enter, Millis(200), wall).unwrap(), (None, None));
+        actor.tick(Millis(600), wall).unwrap();
+        actor.tick(Millis(1100), wall).unwrap();
+        assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(1100));
+        assert_eq!(told(), [PinPad]);
+        let opened = actor.pin(PinMatch::Right, Millis(1200), wall).unwrap();
+        assert_eq!(opened.iter().map(|e| e.reason.as_deref()).collect::<Vec<_>>(), [Some("menu-opened")]);
+        assert_eq!(told(), [ServiceMenu]);
+        // An alarm hides the menu for as long as it lasts.
+        actor.switch(Change::Contact { open: true }, Millis(5000), wall).unwrap();
+        actor.tick(Millis(6000), wall).unwrap();
+        assert_eq!(actor.press(two, Millis(6100), wall).unwrap(), (None, None));
+        actor.switch(Change::Contact { open: false }, Millis(7000), wall).unwrap();
+        assert_eq!(told(), [Alarm, ServiceMenu]);
+        // A camera that is lost is seen for the time of a verdict, and then on the menu.
+        actor.camera_lost(Millis(8000), wall, None).unwrap();
+        actor.tick(Millis(8499), wall).unwrap();
+        assert_eq!(told(), [CameraLost]);
+        actor.tick(Millis(8500), wall).unwrap();
+        assert_eq!(told(), [ServiceMenu]);
+        actor.camera_back(Millis(9000), wall).unwrap();
+        actor.tick(Millis(9001), wall).unwrap();
+        assert_eq!(told(), [ServiceMenu]);
+        // Nobody touched it after the PIN.
+        assert_eq!(actor.deadline(Millis(9001)), Some(Millis(31_200)));
+        actor.tick(Millis(31_200), wall).unwrap();
+        assert_eq!(told(), [Idle]);
+
+        // Three wrong ones.
+        for n in 0..3u64 {
+            let now = Millis(40_000 + n);
+            let taps = if n == 0 { 5 } else { 4 };
+            (0..taps).for_each(|_| drop(actor.press(two, now, wall).unwrap()));
+            assert!(actor.press(enter, now, wall).unwrap().1.is_some());
+            let written = actor.pin(PinMatch::Wrong, now, wall).unwrap();
+            let refused =
+                written.first().map(|e| (e.kind, e.reason.clone().unwrap(), e.detail.clone().unwrap()));
+            let detail = json!({ "wrong": 3, "locked_ms": 60_000 });
+            assert_eq!(refused, (n == 2).then_some((EventKind::Service, "pin-locked".into(), detail)));
+        }
     }
 
     #[test]

@@ -19,11 +19,13 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod edit;
 pub mod enrol;
 pub mod events;
 pub mod gallery;
 pub mod identify;
 pub mod pick;
+pub mod pin;
 pub mod probe;
 pub mod release;
 pub mod run;
@@ -92,6 +94,8 @@ pub enum Command {
     Annotate(annotate::Annotate),
     /// Check a configuration file without starting anything
     Check(check::Check),
+    /// Set the PIN of the service menu
+    Pin(pin::Pin),
     /// Open a simulated door, from photographs
     Demo(demo::Demo),
     /// Look at models, gallery, camera, door and storage, and say what to do
@@ -165,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Release(c) => release::run(c),
         Command::Annotate(c) => annotate::run(c),
         Command::Check(c) => check::run(c),
+        Command::Pin(c) => pin::run(c),
         Command::Demo(c) => demo::run(c),
         Command::Doctor(c) => doctor::run(c),
         Command::Bench(c) => bench::run(c),

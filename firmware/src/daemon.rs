@@ -21,10 +21,13 @@ use crate::camera::exposure::Exposure;
 use crate::camera::meter::Meter;
 use crate::camera::{self, Camera, CameraSource, Cure, Frame};
 use crate::config::Config;
+use crate::controls::{self, Input, TouchSource};
+use crate::decide::PinMatch;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
-use crate::inputs::{self, Sense};
+use crate::inputs::{self, Sense, Switch};
 use crate::metrics::{Listener, Metrics};
+use crate::pin::{Digits, PinHash};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
@@ -53,6 +56,12 @@ enum Message {
     CameraLost(Option<u32>),
     CameraBack,
     Switch(Change),
+    /// Somebody at the device did something.
+    Press(Input),
+    /// Digits were compared with the PIN.
+    Pin(PinMatch),
+    /// No frame will come any more.
+    Ended,
 }
 
 /// How time passes at the door.
@@ -124,8 +133,16 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let door = (recogniser.model.clone(), recogniser.policy.threshold);
     let relay = relay::open(&relay_source, config.door.active_level, config.door.gpio_driver)?;
     let wired = inputs::wired(&config.inputs).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
-    let switches: Vec<_> =
-        wired.iter().map(|w| Ok((w.switch, inputs::open(w)?))).collect::<Result<_, relay::RelayError>>()?;
+    let switches: Vec<_> = wired
+        .iter()
+        .map(|w| Ok((w.switch, inputs::open(&w.wire)?)))
+        .collect::<Result<_, relay::RelayError>>()?;
+    let touch: TouchSource = config.controls.touch.parse().map_err(anyhow::Error::msg)?;
+    let buttons = controls::buttons(&config.controls).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
+    let buttons: Vec<_> = buttons
+        .into_iter()
+        .map(|b| Ok((b.name(), b.input, inputs::open(&b.wire)?)))
+        .collect::<Result<_, relay::RelayError>>()?;
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
     let doorway = Doorway::new(config.inputs.held_open_ms);
     let simulated = source.is_fake() || relay_source.is_fake();
@@ -139,6 +156,11 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     };
     let journal = Gallery::open(&config.gallery.file)?;
     let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, door)?;
+    let pin = &config.controls.pin;
+    if pin.is_set() {
+        actor.attend();
+    }
+    let panel_px = actor.panel_px();
     let listener = Listener::open(&config.metrics.listen.parse().map_err(anyhow::Error::msg)?)?;
     let metrics = &Metrics::default();
     let report = &mut |event: &Event| {
@@ -163,7 +185,9 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let (slot, faces) = (&Slot::default(), &Slot::default());
     let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
-    let (lost, switched) = (send.clone(), send.clone());
+    let (lost, switched, pressed) = (send.clone(), send.clone(), send.clone());
+    // One at a time: the menu waits for the answer.
+    let (ask, asked) = sync_channel(1);
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
     let overtake = if clip_time { Overtake::Wait } else { Overtake::NewestWins };
     let (hands, heard) = (&mut actor, &mut *report);
@@ -182,10 +206,30 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
             let switched = switched.clone();
             start(scope, switch.name(), move || {
                 let ending = Ending { stop, slot };
-                ending.natural(sense_switch(sense, stop, &switched))
+                ending.natural(sense_switch(switch, sense, stop, &switched))
             })?;
         }
         drop(switched);
+        for (name, input, sense) in buttons {
+            let pressed = pressed.clone();
+            start(scope, name, move || {
+                let ending = Ending { stop, slot };
+                ending.natural(sense_button(input, sense, stop, &pressed))
+            })?;
+        }
+        if let (TouchSource::Evdev(path), Some(size)) = (touch, panel_px) {
+            let pressed = pressed.clone();
+            start(scope, "touch", move || {
+                let ending = Ending { stop, slot };
+                controls::watch(&path, size, stop, &mut |input| pressed.send(Message::Press(input)).is_ok());
+                ending.natural(Ok(()))
+            })?;
+        }
+        start(scope, "pin", move || {
+            let ending = Ending { stop, slot };
+            compare(pin, &asked, &pressed);
+            ending.natural(Ok(()))
+        })?;
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
             ending.natural(recognise(watch, slot, faces, send, (&hearts.recognition, metrics)))
@@ -198,7 +242,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         }
         let act = start(scope, hearts.act.name, move || {
             let ending = Ending { stop, slot };
-            let result = act(hands, &receive, clock, stop, heard, &hearts.act);
+            let result = act(hands, (&receive, ask), clock, stop, heard, &hearts.act);
             // Whoever waits to say something is told that nobody listens.
             drop(receive);
             ending.natural(result)
@@ -206,7 +250,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         // A clip's frame may take as long as it takes.
         let hanging = || if clip_time { None } else { hearts.hanging(Instant::now()) };
         next = watch_over(orders, stop, hanging, &mut watchdogs, || act.is_finished());
-        // Figures and sound go on until they are told.
+        // Figures and sound, and after a clip that ended the switches and the touch screen, go on until they are told.
         stop.store(true, Ordering::SeqCst);
         let results = [camera.join(), recognition.join()];
         let acted = act.join().map_err(|_| anyhow!("the act thread died"))?;
@@ -427,15 +471,48 @@ fn nap(length: Duration, stop: &AtomicBool) {
 }
 
 /// A switch's thread.
-fn sense_switch(mut sense: Box<dyn Sense>, stop: &AtomicBool, send: &SyncSender<Message>) -> Result<()> {
+fn sense_switch(
+    switch: Switch,
+    mut sense: Box<dyn Sense>,
+    stop: &AtomicBool,
+    send: &SyncSender<Message>,
+) -> Result<()> {
     while !stop.load(Ordering::SeqCst) {
-        if let Some(change) = sense.next(NAP)?
-            && send.send(Message::Switch(change)).is_err()
+        if let Some(active) = sense.next(NAP)?
+            && send.send(Message::Switch(switch.change(active))).is_err()
         {
             break;
         }
     }
     Ok(())
+}
+
+/// A button's thread.
+fn sense_button(
+    input: Input,
+    mut sense: Box<dyn Sense>,
+    stop: &AtomicBool,
+    send: &SyncSender<Message>,
+) -> Result<()> {
+    let mut known = false;
+    while !stop.load(Ordering::SeqCst) {
+        if let Some(input) = controls::press(&mut *sense, &mut known, input, NAP)?
+            && send.send(Message::Press(input)).is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The thread that compares digits with the PIN, which takes a second on a small board: the act thread has a door to shut
+/// meanwhile.
+fn compare(pin: &PinHash, asked: &Receiver<Digits>, send: &SyncSender<Message>) {
+    while let Ok(digits) = asked.recv() {
+        if send.send(Message::Pin(pin.compare(&digits))).is_err() {
+            break;
+        }
+    }
 }
 
 /// Recognition thread.
@@ -459,7 +536,11 @@ fn recognise(
                 }
             }
             Taken::Nothing => {}
-            Taken::Closed => return Ok(()),
+            Taken::Closed => {
+                // Where nobody listens any more, it is known.
+                let _ = send.send(Message::Ended);
+                return Ok(());
+            }
         }
     }
 }
@@ -467,7 +548,7 @@ fn recognise(
 /// Act thread: the only one that touches relay, panel and journal.
 fn act(
     actor: &mut Actor,
-    receive: &Receiver<Message>,
+    (receive, ask): (&Receiver<Message>, SyncSender<Digits>),
     clock: Clock,
     stop: &AtomicBool,
     report: &mut (dyn FnMut(&Event) + Send),
@@ -485,7 +566,7 @@ fn act(
             Clock::Real(_) => {
                 now = clock.now(now);
                 actor.tick(now, Timestamp::now())?.iter().for_each(&mut *report);
-                let wait = actor.deadline().map_or(NAP, |d| Duration::from_millis(d.since(now)).min(NAP));
+                let wait = actor.deadline(now).map_or(NAP, |d| Duration::from_millis(d.since(now)).min(NAP));
                 receive.recv_timeout(wait)
             }
         };
@@ -499,10 +580,22 @@ fn act(
                 now = clock.now(now);
                 actor.switch(change, now, Timestamp::now())?
             }
+            Ok(Message::Press(input)) => {
+                now = clock.now(now);
+                let (event, digits) = actor.press(input, now, Timestamp::now())?;
+                if let Some(digits) = digits {
+                    ask.try_send(digits).context("the pin thread does not take a PIN")?;
+                }
+                Vec::from_iter(event)
+            }
+            Ok(Message::Pin(typed)) => {
+                now = clock.now(now);
+                actor.pin(typed, now, Timestamp::now())?
+            }
             Ok(Message::CameraLost(opening)) => vec![actor.camera_lost(now, Timestamp::now(), opening)?],
             Ok(Message::CameraBack) => vec![actor.camera_back(now, Timestamp::now())?],
             Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Message::Ended) | Err(RecvTimeoutError::Disconnected) => break,
         };
         for event in &written {
             summary.count(event);

@@ -25,6 +25,51 @@ pub fn switches(news: News) -> Demand {
     }
 }
 
+/// Whether typed digits are the PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinMatch {
+    /// They are.
+    Right,
+    /// They are not.
+    Wrong,
+}
+
+/// What follows on a PIN that was typed at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinAnswer {
+    /// The service menu opens.
+    Open,
+    /// It may be tried again.
+    Again {
+        /// So often, before no PIN is taken for a while.
+        left: u32,
+    },
+    /// No PIN is taken for a while.
+    Locked {
+        /// For so long, ms.
+        for_ms: u64,
+    },
+}
+
+/// Wrong PINs in a row until none is taken for a while.
+pub const PIN_TRIES: u32 = 3;
+/// How long that is after the first of them, ms. Each further wrong one doubles it.
+pub const PIN_LOCK_MS: u64 = 60_000;
+/// How long it is at most, ms: 10,000 PINs take over a year.
+pub const PIN_LONGEST_LOCK_MS: u64 = 3_600_000;
+
+/// The PIN's lines of the table; `wrong` of them were typed in a row before this one.
+pub fn pin(typed: PinMatch, wrong: u32) -> PinAnswer {
+    match (typed, (PIN_TRIES - 1).checked_sub(wrong)) {
+        (PinMatch::Right, _) => PinAnswer::Open,
+        (PinMatch::Wrong, Some(left @ 1..)) => PinAnswer::Again { left },
+        (PinMatch::Wrong, _) => {
+            let doubled = wrong.saturating_sub(PIN_TRIES - 1).min(16);
+            PinAnswer::Locked { for_ms: (PIN_LOCK_MS << doubled).min(PIN_LONGEST_LOCK_MS) }
+        }
+    }
+}
+
 /// What the gallery says of the best candidate at the moment of the frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
@@ -200,6 +245,20 @@ mod tests {
             cool_down_ms: 5000,
             companions: Companions::OneAtATime,
         }
+    }
+
+    #[test]
+    fn each_line_of_the_pins_table() {
+        for wrong in [0, 1, 2, 7, u32::MAX] {
+            assert_eq!(pin(PinMatch::Right, wrong), PinAnswer::Open);
+        }
+        let minutes = |wrong| match pin(PinMatch::Wrong, wrong) {
+            PinAnswer::Open => panic!("a wrong PIN opened the menu"),
+            PinAnswer::Again { left } => -f64::from(left),
+            PinAnswer::Locked { for_ms } => for_ms as f64 / 60_000.0,
+        };
+        let all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, u32::MAX].map(minutes);
+        assert_eq!(all, [-2.0, -1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
     }
 
     fn evidence() -> Evidence {

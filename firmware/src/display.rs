@@ -3,6 +3,7 @@
 pub mod canvas;
 pub mod fonts;
 pub mod icon;
+pub mod keys;
 pub mod language;
 pub mod overlay;
 pub mod palette;

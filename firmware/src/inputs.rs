@@ -42,9 +42,31 @@ impl Switch {
 pub struct Wired {
     /// Which.
     pub switch: Switch,
+    /// On what.
+    pub wire: Wire,
+}
+
+/// A GPIO line that is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wire {
     pub(crate) line: GpioLine,
-    /// The level of an open door, a pressed button, an open housing.
+    /// The level that has something to say: an open door, a pressed button, an open housing.
     pub(crate) active: ActiveLevel,
+    /// What a cut wire reads as.
+    pub(crate) cut: ActiveLevel,
+}
+
+impl Wire {
+    /// The line that `field` of the configuration names as `text`; else the field and what is wrong.
+    pub(crate) fn named(
+        field: &'static str,
+        text: &str,
+        (active, cut): (ActiveLevel, ActiveLevel),
+    ) -> Result<Self, (&'static str, String)> {
+        let line = text.strip_prefix("gpio:").ok_or("it begins with gpio:").and_then(str::parse);
+        let bad = |why| (field, format!("input \"{text}\": {why}; {HOW}"));
+        Ok(Self { line: line.map_err(bad)?, active, cut })
+    }
 }
 
 /// The switches that the configuration names; where a name is none, its field and what is wrong.
@@ -58,28 +80,30 @@ pub fn wired(inputs: &config::Inputs) -> Result<Vec<Wired>, (&'static str, Strin
     let named = all.into_iter().filter(|(_, text, ..)| !text.is_empty());
     named
         .map(|(field, text, switch, active)| {
-            let line = text.strip_prefix("gpio:").ok_or("it begins with gpio:").and_then(str::parse);
-            let bad = |why| (field, format!("input \"{text}\": {why}; {HOW}"));
-            Ok(Wired { switch, line: line.map_err(bad)?, active })
+            let cut = match switch {
+                Switch::Contact | Switch::Tamper => active,
+                Switch::Exit => active.other(),
+            };
+            Ok(Wired { switch, wire: Wire::named(field, text, (active, cut))? })
         })
         .collect()
 }
 
 const HOW: &str = "write gpio:LINE-NAME, gpio:/dev/gpiochip0:17, or \"\" where there is none";
 
-/// Reads one switch. Whatever happened before it is opened is told by its first change.
+/// Reads one line. Whatever happened before it is opened is told by its first change.
 pub trait Sense: Send {
-    /// Waits for a change, `limit` at most.
-    fn next(&mut self, limit: Duration) -> Result<Option<Change>, RelayError>;
+    /// Waits for a change, `limit` at most: whether the line is now at the level that has something to say.
+    fn next(&mut self, limit: Duration) -> Result<Option<bool>, RelayError>;
 }
 
-/// Takes the switch's line, and pulls it so that a cut wire is a door that stands open, a housing that is open, and a button
-/// that nobody presses.
-pub fn open(wired: &Wired) -> Result<Box<dyn Sense>, RelayError> {
+/// Takes the line, and pulls it so that a cut wire is a door that stands open, a housing that is open, and a button that
+/// nobody presses.
+pub fn open(wire: &Wire) -> Result<Box<dyn Sense>, RelayError> {
     #[cfg(feature = "gpio")]
-    return crate::relay::gpio::switch::open(wired);
+    return crate::relay::gpio::switch::open(wire);
     #[cfg(not(feature = "gpio"))]
-    Err(RelayError::NotBuilt { relay: format!("gpio:{}", wired.line), feature: "gpio" })
+    Err(RelayError::NotBuilt { relay: format!("gpio:{}", wire.line), feature: "gpio" })
 }
 
 #[cfg(test)]
@@ -96,8 +120,9 @@ mod tests {
         };
         let all = wired(&inputs).unwrap();
         assert_eq!(all.iter().map(|w| w.switch).collect::<Vec<_>>(), [Switch::Contact, Switch::Tamper]);
-        assert_eq!(all[0].active, ActiveLevel::High, "shut is low, so open is high");
-        assert_eq!(all[1].line, GpioLine::Offset { chip: "/dev/gpiochip0".into(), offset: 3 });
+        assert_eq!(all[0].wire.active, ActiveLevel::High, "shut is low, so open is high");
+        assert_eq!(all[0].wire.cut, ActiveLevel::High, "a cut wire is an open door");
+        assert_eq!(all[1].wire.line, GpioLine::Offset { chip: "/dev/gpiochip0".into(), offset: 3 });
     }
 
     #[test]

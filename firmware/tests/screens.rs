@@ -13,13 +13,16 @@ use limen::display::canvas::Canvas;
 use limen::display::fonts::Fonts;
 use limen::display::icon::Icon;
 use limen::display::overlay::{Tag, draw_face};
+use limen::display::screens::pin_pad::Key;
+use limen::display::screens::service_menu::{Camera, Facts};
 use limen::display::screens::{
-    Alarm, CameraLost, Denied, Enrol, FaceMark, Granted, Idle, Live, Message, OutOfOrder, Screen, Service,
-    demo, draw,
+    Alarm, CameraLost, Denied, Enrol, FaceMark, Granted, Idle, Live, Message, OutOfOrder, PinPad, Screen,
+    Service, ServiceMenu, demo, draw,
 };
 use limen::display::sheet::{Cell, Sheet};
 use limen::display::{FontSource, Language, palette};
 use limen::doorway;
+use limen::menu::{Item, Note};
 use limen_models::geometry::BBox;
 use limen_models::image::RgbImage;
 use limen_models::photo;
@@ -142,7 +145,33 @@ fn screens<'a>(
         ("camera-lost", Screen::CameraLost(CameraLost::new(words))),
         ("service", Screen::Service(Service::new(words))),
         ("out-of-order", Screen::OutOfOrder(OutOfOrder::new(words, "C1: models/detector.onnx was changed"))),
+        ("pin-pad", Screen::PinPad(PinPad::new(words, 5, Note::Enter, None))),
+        (
+            "pin-pad-wrong",
+            Screen::PinPad(PinPad::new(words, 0, Note::Wrong { left: 2 }, Some(Key::Digit(5)))),
+        ),
+        ("pin-pad-locked", Screen::PinPad(PinPad::new(words, 0, Note::Locked { left_s: 58 }, None))),
+        ("service-menu", Screen::ServiceMenu(ServiceMenu::new(words, &facts(), None))),
+        (
+            "service-menu-lost",
+            Screen::ServiceMenu(ServiceMenu::new(
+                words,
+                &Facts { camera: Camera::Lost, free_mib: None, ..facts() },
+                Some(Item::Close),
+            )),
+        ),
     ]
+}
+
+fn facts() -> Facts {
+    Facts {
+        people: Some(412),
+        templates: Some(1236),
+        events: Some(98_765),
+        model: "limen-half10@0123456789ab".into(),
+        free_mib: Some(27_310),
+        ..Facts::default()
+    }
 }
 
 fn drawn(screen: &Screen<'_>, fonts: &Fonts, (width, height): (usize, usize)) -> RgbImage {

@@ -81,6 +81,7 @@ kinds! {
     CameraBack "camera-back" "The camera gives pictures again."
     DoorForced "door-forced" "The door opened though nobody was let in."
     DoorHeld "door-held" "The door stood open too long."
+    Service "service" "Somebody wanted to look after the device at its screen; the reason says what came of it."
 }
 
 impl std::fmt::Display for EventKind {

@@ -10,7 +10,7 @@ use crate::error::Fault;
 pub(crate) const APPLICATION_ID: i64 = 0x4C49_4D4E;
 
 /// Version of schema.sql.
-pub(crate) const VERSION: i64 = 3;
+pub(crate) const VERSION: i64 = 4;
 
 /// A whole gallery of this version.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -19,7 +19,11 @@ const SCHEMA: &str = include_str!("schema.sql");
 type Step = fn(&Connection) -> Result<(), Fault>;
 
 /// One step a file; the step at position n leads from version n + 1 to n + 2.
-const STEPS: &[Step] = &[|db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?), to_v3::step];
+const STEPS: &[Step] = &[
+    |db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?),
+    to_v3::step,
+    |db| Ok(db.execute_batch(include_str!("migrate/to_v4.sql"))?),
+];
 
 /// What a SQLite file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +128,7 @@ mod tests {
         assert_eq!(Identity::read(&new).unwrap(), Identity::read(&old).unwrap());
         assert_eq!(
             (Identity::read(&new).unwrap().application_id, Identity::read(&new).unwrap().version),
-            (0x4C49_4D4E, 3)
+            (0x4C49_4D4E, 4)
         );
     }
 

@@ -1,4 +1,4 @@
--- The data model of a Limen gallery, version 3. A new file is made by this text; an older one comes to the same tables
+-- The data model of a Limen gallery, version 4. A new file is made by this text; an older one comes to the same tables
 -- through migrate/, one step a file (a test compares the two). The version stands in user_version, "LIMN" in
 -- application_id. Times are whole milliseconds since 1970 UTC.
 

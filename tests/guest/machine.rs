@@ -94,6 +94,7 @@ impl Guest {
             .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "768"])
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
             .args(["-device", &format!("{display},xres={width},yres={height}")])
+            .args(["-device", "virtio-tablet-pci"])
             .args(["-serial", &format!("file:{}", share.path().join("console.log").display())])
             .arg("-kernel")
             .arg(modules.join(version.trim()).join("vmlinuz"))
@@ -165,6 +166,17 @@ impl Guest {
         let (_, width, height, _) = (number(), number(), number(), number());
         let pixels = words.next().expect("the screen has pixels").to_vec();
         RgbImage::new(width, height, pixels).expect("QEMU's picture is whole")
+    }
+
+    /// Touches the display at `x`, `y` px and lets go.
+    pub fn tap(&mut self, (x, y): (u32, u32)) {
+        // 32768 steps across and down, whatever the size; the middle of a pixel.
+        let at = |at: u32, size: usize| (2 * u64::from(at) + 1) * 32_768 / (2 * size as u64);
+        let axis = |axis, value| json!({ "type": "abs", "data": { "axis": axis, "value": value } });
+        let button = |down| json!({ "type": "btn", "data": { "button": "left", "down": down } });
+        let place = [axis("x", at(x, PANEL.0)), axis("y", at(y, PANEL.1)), button(true)];
+        self.monitor("input-send-event", &json!({ "events": place }));
+        self.monitor("input-send-event", &json!({ "events": [button(false)] }));
     }
 
     /// Tells QEMU itself to do something.

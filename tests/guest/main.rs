@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod camera;
+mod controls;
 mod door;
 mod hang;
 mod house;

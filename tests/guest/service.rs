@@ -51,7 +51,7 @@ fn the_unit_opens_the_door_comes_back_and_ends_as_told() {
         "cp /share/limen.sysusers /usr/lib/sysusers.d/limen.conf; systemd-sysusers
          cp /share/60-limen.rules /usr/lib/udev/rules.d; udevadm control --reload
          cp /share/limen /usr/bin; mkdir -p /usr/share/limen /etc/limen; cp -r /share/models /usr/share/limen
-         cp /share/limen.toml /etc/limen; cp /share/limen.service /etc/systemd/system
+         cp /share/limen.toml /etc/limen; chgrp limen-config /etc/limen/limen.toml; chmod 640 /etc/limen/limen.toml; cp /share/limen.service /etc/systemd/system
          mkdir -p /var/lib/private/limen; cp /share/gallery.db /var/lib/private/limen
          systemctl daemon-reload",
     );

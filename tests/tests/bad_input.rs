@@ -453,7 +453,7 @@ fn clips_and_cameras_that_cannot_be_used_are_named() {
 fn twenty_wrong_configurations_are_refused_by_file_line_and_field() {
     let site = site();
     let before = contents(&site);
-    let wrong: [(&str, &[&str]); 24] = [
+    let wrong: [(&str, &[&str]); 29] = [
         ("[camera]\nsource = \"usb:0\"", &["line 2", "camera.source"]),
         ("[camera]\nsource = \"replay:\"", &["line 2", "camera.source"]),
         ("[camera]\nsuorce = \"replay:x\"", &["line 2", "suorce"]),
@@ -478,6 +478,11 @@ fn twenty_wrong_configurations_are_refused_by_file_line_and_field() {
         ("[display]\nlanguage = \"fr\"", &["line 2", "display.language"]),
         ("[display]\nfont = \"a.ttc#one\"", &["line 2", "display.font"]),
         ("[camera]\nsource = \"replay:x\"\n[door]\nrelay = \"gpio:door\"", &["line 2", "camera.source"]),
+        ("[controls]\ntouch = \"mouse\"", &["line 2", "controls.touch", "/dev/input/event0"]),
+        ("[controls]\ntouch = \"/dev/input/event0\"", &["line 2", "controls.touch", "display.panel"]),
+        ("[controls]\nup_button = \"gpio:up\"", &["line 1", "controls.down_button", "go together"]),
+        ("[controls]\npin = \"2580\"", &["line 2", "controls.pin", "limen pin"]),
+        ("[controls]\npin = 2580", &["line 2", "controls.pin", "limen pin"]),
     ];
     for (text, words) in wrong {
         site.write("wrong.toml", text);

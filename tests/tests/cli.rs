@@ -411,6 +411,67 @@ fn annotate_names_faces_as_plain_code_does() {
 }
 
 #[test]
+fn a_pin_is_set_from_a_pipe_and_every_other_line_stays() {
+    let site = Site::new();
+    let before = site.read("limen.toml") + "[controls] # at the door\npressed = \"high\"\n";
+    site.write("limen.toml", &before);
+    let pin = |typed: &str| site.shell(&format!("printf '{typed}\\n' | \"$LIMEN\" pin --config limen.toml"));
+    for (typed, why) in [
+        ("1234", "stand in a row"),
+        ("7777", "all of its digits are the same"),
+        ("258", "4 to 8 digits"),
+        ("258025802", "4 to 8 digits"),
+        ("abcd", "4 to 8 digits"),
+        ("", "4 to 8 digits"),
+    ] {
+        let refused = pin(typed).exits(3).says(&[why]);
+        assert!(typed.is_empty() || !refused.stderr.contains(typed), "{}", refused.stderr);
+        assert_eq!(site.read("limen.toml"), before);
+    }
+    let set = pin("2580").exits(0);
+    assert!(!set.stderr.contains("2580") && set.stdout.is_empty(), "{} {}", set.stderr, set.stdout);
+    let after = site.read("limen.toml");
+    let hash = |text: &str| {
+        let line = text.lines().find(|l| l.starts_with("pin = ")).unwrap();
+        assert!(line.starts_with("pin = \"$argon2id$v=19$m=19456,t=2,p=1$"), "{line}");
+        line.to_owned()
+    };
+    let first = hash(&after);
+    assert_eq!(after.replace(&format!("{first}\n"), ""), before);
+    site.limen("check --config limen.toml").exits(0);
+    pin("2580").exits(0);
+    assert_ne!(hash(&site.read("limen.toml")), first, "each hash has its own salt");
+
+    // Everybody may read it: that is told, and by doctor too.
+    pin("2580").exits(0).says(&["chmod 0640"]);
+    let doctor = || {
+        let said = site.limen("doctor --config limen.toml --json").json();
+        let found = said.iter().find(|f| f["what"] == "controls").unwrap();
+        (found["ok"].as_bool().unwrap(), found["text"].as_str().unwrap().to_owned())
+    };
+    let (well, text) = doctor();
+    assert!(!well && text.contains("nothing to type it on"), "{text}");
+    let with = |controls: &str| {
+        let config = site.read("limen.toml").replace("pressed = \"high\"", controls);
+        site.write("limen.toml", config + "[display]\npanel = \"png-latest:screen.png\"\n");
+    };
+    with("up_button = \"gpio:up\"\ndown_button = \"gpio:down\"\nok_button = \"gpio:ok\"");
+    let (well, text) = doctor();
+    assert!(!well && text.contains("chmod 0640"), "{text}");
+    site.shell("chmod 640 limen.toml");
+    let (well, text) = doctor();
+    assert!(well && text.contains("three buttons; a PIN opens"), "{text}");
+    site.shell("sed -i 's|^ok_button.*|&\\ntouch = \"/dev/input/limen-none\"|' limen.toml");
+    let (well, text) = doctor();
+    assert!(!well && text.contains("group `input`"), "{text}");
+    // The mode stays.
+    assert!(!pin("2580").exits(0).stderr.contains("chmod"));
+
+    site.limen("pin").exits(2).says(&["--config"]);
+    site.limen("pin --config missing.toml").exits(3);
+}
+
+#[test]
 fn help_teaches_and_wrong_usage_is_two() {
     let site = Site::new();
     let help = site.limen("--help").exits(0).stdout;
@@ -423,6 +484,7 @@ fn help_teaches_and_wrong_usage_is_two() {
         "run",
         "annotate",
         "check",
+        "pin",
         "doctor",
         "Exit codes",
     ] {

@@ -1,15 +1,23 @@
-//! What the display shows, and for how long: a verdict for its time, an alarm or a lost camera while it lasts, else what the
-//! camera sees. What is news there is heard too; nothing is told by sound alone.
+//! What the display shows, and for how long: a verdict for its time, an alarm while it lasts, the service menu while somebody
+//! is at it, a lost camera while it lasts, else what the camera sees. What is news there is heard too; nothing is told by
+//! sound alone.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use embedded_graphics::geometry::{OriginDimensions, Size};
+
+use crate::controls::Input;
 use crate::decide::Decision;
-use crate::display::screens::{self, CameraLost, Denied, FaceMark, Granted, Idle, Live, OutOfOrder};
+use crate::display::screens::service_menu::Facts;
+use crate::display::screens::{
+    self, CameraLost, Denied, FaceMark, Granted, Idle, Live, OutOfOrder, PinPad, ServiceMenu, demo,
+};
 use crate::display::{Language, Panel, Screen, Stage, palette, show};
 use crate::doorway::Alarm;
+use crate::menu::View;
 use crate::recognise::{Match, Seen, Sighting};
 use crate::slot::{Overtake, Slot};
 use crate::sound::{Cue, Tone};
@@ -30,9 +38,10 @@ pub struct Voice {
 }
 
 /// What is shown while it lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Lasting {
     Alarm(Alarm),
+    Menu(View, Facts),
     CameraLost,
 }
 
@@ -40,6 +49,7 @@ enum Lasting {
 pub struct Board {
     voice: Voice,
     alarm: Option<Alarm>,
+    menu: Option<(View, Facts)>,
     camera_lost: bool,
     /// What is on the display stays until then.
     until: Option<Millis>,
@@ -55,7 +65,57 @@ impl Board {
     /// Nothing is shown yet.
     pub fn new(voice: Voice) -> Self {
         let now = Millis::ZERO;
-        Self { voice, alarm: None, camera_lost: false, until: None, shown: None, dark: false, now }
+        Self {
+            voice,
+            alarm: None,
+            menu: None,
+            camera_lost: false,
+            until: None,
+            shown: None,
+            dark: false,
+            now,
+        }
+    }
+
+    /// The size of the panel, px; `None` without one.
+    pub fn panel(&mut self) -> Option<Size> {
+        self.voice.panel.as_mut().map(|panel| panel.canvas().size())
+    }
+
+    /// The size of the screens on it, px: in a demo, a little less.
+    pub fn screens(&mut self) -> Option<Size> {
+        let panel = self.panel()?;
+        Some(match self.voice.stage {
+            Stage::Real => panel,
+            Stage::Demo => demo::below(panel).size,
+        })
+    }
+
+    /// A touch of the panel as one of its screen; `None` where no screen is, and while a verdict or an alarm hides what would
+    /// be touched or gone through by buttons.
+    pub fn reached(&mut self, input: Input, now: Millis) -> Option<Input> {
+        let panel = self.panel()?;
+        if self.until.is_some_and(|until| now < until) || self.alarm.is_some() {
+            return None;
+        }
+        match (input, self.voice.stage) {
+            (Input::Tap { x, y }, Stage::Demo) => {
+                let above = u32::try_from(demo::below(panel).top_left.y).unwrap_or(0);
+                y.checked_sub(above).map(|y| Input::Tap { x, y })
+            }
+            _ => Some(input),
+        }
+    }
+
+    /// What is to be seen of the service menu, with how things are; `None` while it is closed.
+    pub fn menu(&mut self, menu: Option<(View, Facts)>, now: Millis, wall: Timestamp) {
+        let closed = menu.is_none() && matches!(self.shown, Some(Lasting::Menu(..)));
+        self.menu = menu;
+        if !self.rests(now) && closed {
+            // Until the next frame.
+            let idle = idle(wall, &self.voice.language);
+            self.show(&idle, None, now);
+        }
     }
 
     /// A frame was looked at. A face is named from `threshold` on.
@@ -87,8 +147,14 @@ impl Board {
     pub fn camera(&mut self, lost: bool, now: Millis) {
         self.camera_lost = lost;
         if lost {
-            self.until = None;
             self.sound(Some(Tone::CameraLost));
+        }
+        if lost && self.menu.is_some() {
+            // Whoever is at the menu sees it for the time of a verdict, and on its line after that.
+            let screen = Screen::CameraLost(CameraLost::new(&self.voice.language.words));
+            self.hold(&screen, Some(Lasting::CameraLost), now);
+        } else if lost {
+            self.until = None;
         }
         self.rests(now);
     }
@@ -107,12 +173,21 @@ impl Board {
         }
         self.until = None;
         let words = &self.voice.language.words;
-        let (lasting, screen) = match (self.alarm, self.camera_lost) {
-            (Some(alarm), _) => (Lasting::Alarm(alarm), Screen::Alarm(screens::Alarm::new(words, alarm))),
-            (None, true) => (Lasting::CameraLost, Screen::CameraLost(CameraLost::new(words))),
-            (None, false) => return false,
+        let (lasting, screen) = match (self.alarm, &self.menu, self.camera_lost) {
+            (Some(alarm), ..) => (Lasting::Alarm(alarm), Screen::Alarm(screens::Alarm::new(words, alarm))),
+            (None, Some((view, facts)), _) => {
+                let screen = match *view {
+                    View::Pin { typed, note, focus } => {
+                        Screen::PinPad(PinPad::new(words, typed, note, focus))
+                    }
+                    View::Items { focus } => Screen::ServiceMenu(ServiceMenu::new(words, facts, focus)),
+                };
+                (Lasting::Menu(*view, facts.clone()), screen)
+            }
+            (None, None, true) => (Lasting::CameraLost, Screen::CameraLost(CameraLost::new(words))),
+            (None, None, false) => return false,
         };
-        if self.shown != Some(lasting) {
+        if self.shown.as_ref() != Some(&lasting) {
             self.show(&screen, Some(lasting), now);
         }
         true
@@ -161,7 +236,7 @@ fn live<'a>(seen: &'a Seen, threshold: f32, wall: Timestamp, language: &'a Langu
     let words = &language.words;
     let area = |s: &Sighting| s.detection.bbox.area();
     let Some(largest) = seen.sightings.iter().max_by(|a, b| area(a).total_cmp(&area(b))) else {
-        return Screen::Idle(Idle::new(words, TimeZone::system().to_datetime(wall)));
+        return idle(wall, language);
     };
     let hint = match largest.decision {
         Decision::Ask(request) => words.hint(request).to_owned(),
@@ -169,6 +244,10 @@ fn live<'a>(seen: &'a Seen, threshold: f32, wall: Timestamp, language: &'a Langu
     };
     let faces = seen.sightings.iter().map(|s| mark(s, threshold, language)).collect();
     Screen::Live(Live { frame: &seen.frame.image, faces, hint })
+}
+
+fn idle(wall: Timestamp, language: &Language) -> Screen<'static> {
+    Screen::Idle(Idle::new(&language.words, TimeZone::system().to_datetime(wall)))
 }
 
 /// The box of a face: named and coloured from the threshold on, grey below it.

@@ -10,9 +10,12 @@ use limen_gallery_db::{EventFilter, Gallery, GalleryError, Order};
 use limen_models::manifest::{Manifest, Selection};
 use serde_json::json;
 
+use crate::act::attend::free_mib;
 use crate::camera;
+use crate::cmd::pin::readable_by_all;
 use crate::cmd::{Exit, Site, pick};
 use crate::config::Config;
+use crate::controls::{self, TouchSource};
 use crate::display;
 use crate::recognise::{GalleryFile, Recogniser};
 use crate::relay::{self, Coil, RelayError, RelaySource};
@@ -67,6 +70,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Finding { what: "door", result: door(&config) },
         Finding { what: "display", result: panel(&config, known) },
         Finding { what: "sound", result: sound(&config) },
+        Finding { what: "controls", result: controls(&config, args.site.config.as_deref()) },
         Finding { what: "clock", result: clock(known) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
@@ -195,6 +199,35 @@ fn sound(config: &Config) -> Result<String, String> {
     ))
 }
 
+/// Whether what is touched or pressed at the door reaches the service menu, and only who should.
+fn controls(config: &Config, file: Option<&Path>) -> Result<String, String> {
+    let touch = match config.controls.touch.parse()? {
+        TouchSource::None => None,
+        TouchSource::Evdev(path) => Some(controls::describe(&path).map_err(|e| e.to_string())?),
+    };
+    // Their lines are not taken: limen may hold them.
+    let buttons = controls::buttons(&config.controls).map_err(|(field, why)| format!("{field}: {why}"))?;
+    let buttons = (!buttons.is_empty()).then(|| "three buttons".to_owned());
+    let all: Vec<String> = [touch, buttons].into_iter().flatten().collect();
+    match (all.is_empty(), config.controls.pin.is_set()) {
+        (true, false) => return Ok("none".into()),
+        (true, true) => {
+            return Err("there is a PIN, but nothing to type it on; set controls.touch or the buttons".into());
+        }
+        (false, false) => {
+            return Err(format!(
+                "{}; no PIN is set, so the service menu does not open; `limen pin --config FILE` sets one",
+                all.join("; ")
+            ));
+        }
+        (false, true) => {}
+    }
+    match file.and_then(readable_by_all) {
+        Some(cure) => Err(cure),
+        None => Ok(format!("{}; a PIN opens the service menu", all.join("; "))),
+    }
+}
+
 /// Whether the clock can be right: a journal and people's validity go by it.
 fn clock(gallery: Option<&Gallery>) -> Result<String, String> {
     let now = Timestamp::now();
@@ -233,8 +266,7 @@ fn storage(file: &Path) -> Result<String, String> {
             folder.display()
         )
     })?;
-    let room = rustix::fs::statvfs(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let free_mib = room.f_bavail.saturating_mul(room.f_frsize) >> 20;
+    let free_mib = free_mib(file).map_err(|e| format!("{}: {e}", folder.display()))?;
     if free_mib < ENOUGH_MIB {
         return Err(format!(
             "{}: {free_mib} MiB free, too little for a journal that grows; free some, {ENOUGH_MIB} MiB at least",

@@ -3,7 +3,6 @@
 //! on others; some ARM processors multiply in half precision too.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +13,7 @@ use limen_models::image::RgbImage;
 use limen_models::manifest::{Kind, Manifest};
 use serde_json::json;
 
+use crate::cmd::edit::{self, Field};
 use crate::cmd::{Exit, Site};
 use crate::config::Config;
 
@@ -107,7 +107,12 @@ pub fn run(site: &Site, as_json: bool) -> Result<Exit> {
     }
     match &site.config {
         Some(path) => {
-            write(path, chosen)?;
+            let fields = vec![
+                Field { name: "embedder", value: chosen.id.as_str().into(), is_default: false },
+                // A file without the field says false already.
+                Field { name: "half", value: chosen.half.into(), is_default: !chosen.half },
+            ];
+            edit::set(path, "models", fields)?;
             eprintln!(
                 "{}: models.embedder = \"{}\", models.half = {}",
                 path.display(),
@@ -173,42 +178,6 @@ fn only_known_to(config: &Config, now: &str, next: &str) -> Result<Option<u64>> 
     Ok(Some(of(now)).filter(|n| *n > of(next)))
 }
 
-/// Sets `models.embedder` and `models.half` in a configuration and leaves every other line as it is.
-fn write(path: &Path, choice: &Choice) -> Result<()> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let changed = with_choice(&text, choice).with_context(|| path.display().to_string())?;
-    Config::parse(&changed, path)?;
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    std::fs::write(&part, changed)
-        .and_then(|()| std::fs::set_permissions(&part, std::fs::metadata(path)?.permissions()))
-        .and_then(|()| std::fs::rename(&part, path))
-        .with_context(|| format!("{}: cannot be written", path.display()))
-}
-
-fn with_choice(text: &str, choice: &Choice) -> Result<String> {
-    let mut file: toml_edit::DocumentMut = text.parse()?;
-    let models = file.entry("models").or_insert_with(toml_edit::table);
-    let models = models.as_table_like_mut().context("models is no section")?;
-    let fields: [(_, toml_edit::Value); 2] =
-        [("embedder", choice.id.as_str().into()), ("half", choice.half.into())];
-    for (field, new) in fields {
-        match models.get_mut(field).and_then(toml_edit::Item::as_value_mut) {
-            Some(value) => {
-                let decor = value.decor().clone();
-                *value = new;
-                *value.decor_mut() = decor;
-            }
-            // What is not there says false already.
-            None if field == "half" && !choice.half => {}
-            None => {
-                models.insert(field, toml_edit::value(new));
-            }
-        }
-    }
-    Ok(file.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,18 +193,5 @@ mod tests {
         // Where people are known to some only, the fastest of these.
         assert_eq!(choose("a", &[("a", 4.0), ("a half", 3.0), ("c", 2.0)], |one| one != "c"), "a half");
         assert_eq!(choose("a", &[("a", 4.0), ("c", 2.0)], |one| one != "c"), "a");
-    }
-
-    #[test]
-    fn every_other_line_of_the_configuration_stays() {
-        let text = "# door\n[camera]\nsource = \"replay:x\" # the clip\n\n[models]\nembedder = \"a\" # ours\nmin_face = 0.2\n";
-        let whole = Choice { id: "b".into(), half: false };
-        let half = Choice { half: true, ..whole.clone() };
-        assert_eq!(with_choice(text, &whole).unwrap(), text.replace("\"a\"", "\"b\""));
-        let added = with_choice("[camera] # mine\n", &half).unwrap();
-        assert_eq!(added.replace("\n\n", "\n"), "[camera] # mine\n[models]\nembedder = \"b\"\nhalf = true\n");
-        assert_eq!(with_choice(&added, &whole).unwrap(), added.replace("true", "false"));
-        assert!(with_choice("models = 3", &whole).is_err());
-        assert!(with_choice("= 3", &whole).is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! Signs drawn as shapes, so that no state is told by colour alone: tick, cross, question mark, warning, information,
-//! face, bell, struck camera, cog.
+//! face, bell, struck camera, cog, arrow.
 //!
 //! Each is a signed distance (inside negative), which gives smooth edges at every size and needs no picture files.
 
@@ -31,6 +31,8 @@ pub enum Icon {
     NoCamera,
     /// Somebody works on it: a cog on a disc.
     Cog,
+    /// One back: an arrow to the left, on a disc.
+    Back,
 }
 
 /// Colours of a sign.
@@ -78,9 +80,14 @@ where
 /// Distance to the plate that carries the mark.
 fn plate(icon: Icon, p: P) -> f32 {
     match icon {
-        Icon::Tick | Icon::Cross | Icon::Question | Icon::Info | Icon::Bell | Icon::NoCamera | Icon::Cog => {
-            length(p) - 1.0
-        }
+        Icon::Tick
+        | Icon::Cross
+        | Icon::Question
+        | Icon::Info
+        | Icon::Bell
+        | Icon::NoCamera
+        | Icon::Cog
+        | Icon::Back => length(p) - 1.0,
         Icon::Warning => {
             // Equilateral, its middle a little below the sign's, its corners rounded by 0.13.
             triangle(p, [(0.0, -0.78), (0.85, 0.69), (-0.85, 0.69)]) - 0.13
@@ -108,6 +115,10 @@ fn mark(icon: Icon, p: P) -> f32 {
         Icon::Bell => bell(p),
         Icon::NoCamera => no_camera(p),
         Icon::Cog => cog(p),
+        Icon::Back => {
+            let (ax, ay) = (p.0, p.1.abs());
+            stroke(p, (-0.46, 0.0), (0.48, 0.0), 0.11).min(stroke((ax, ay), (-0.46, 0.0), (-0.1, 0.36), 0.11))
+        }
     }
 }
 
@@ -199,7 +210,7 @@ mod tests {
     use embedded_graphics::pixelcolor::RgbColor;
     use limen_models::image::RgbImage;
 
-    const ALL: [Icon; 9] = [
+    const ALL: [Icon; 10] = [
         Icon::Tick,
         Icon::Cross,
         Icon::Question,
@@ -209,6 +220,7 @@ mod tests {
         Icon::Bell,
         Icon::NoCamera,
         Icon::Cog,
+        Icon::Back,
     ];
 
     /// Everything in one colour: what remains is shape.

@@ -17,7 +17,9 @@ mod live;
 mod message;
 mod notice;
 mod out_of_order;
+pub mod pin_pad;
 mod service;
+pub mod service_menu;
 
 pub use alarm::Alarm;
 pub use camera_lost::CameraLost;
@@ -28,7 +30,9 @@ pub use idle::Idle;
 pub use live::{FaceMark, Live};
 pub use message::Message;
 pub use out_of_order::OutOfOrder;
+pub use pin_pad::PinPad;
 pub use service::Service;
+pub use service_menu::ServiceMenu;
 
 use super::fonts::Fonts;
 
@@ -54,6 +58,10 @@ pub enum Screen<'a> {
     Message(Message),
     /// The device cannot do its work.
     OutOfOrder(OutOfOrder),
+    /// A PIN is asked for.
+    PinPad(PinPad),
+    /// How things are, for whoever looks after the device.
+    ServiceMenu(ServiceMenu),
 }
 
 /// Which screen, without its data.
@@ -80,6 +88,10 @@ pub enum ScreenKind {
     Message,
     /// The device cannot do its work.
     OutOfOrder,
+    /// A PIN is asked for.
+    PinPad,
+    /// How things are, for whoever looks after the device.
+    ServiceMenu,
 }
 
 impl ScreenKind {
@@ -96,6 +108,8 @@ impl ScreenKind {
             Self::Service => "service",
             Self::Message => "message",
             Self::OutOfOrder => "out-of-order",
+            Self::PinPad => "pin-pad",
+            Self::ServiceMenu => "service-menu",
         }
     }
 }
@@ -114,6 +128,8 @@ impl Screen<'_> {
             Self::Service(_) => ScreenKind::Service,
             Self::Message(_) => ScreenKind::Message,
             Self::OutOfOrder(_) => ScreenKind::OutOfOrder,
+            Self::PinPad(_) => ScreenKind::PinPad,
+            Self::ServiceMenu(_) => ScreenKind::ServiceMenu,
         }
     }
 }
@@ -141,17 +157,23 @@ where
         Screen::Service(s) => service::draw(s, fonts, target),
         Screen::Message(s) => message::draw(s, fonts, target),
         Screen::OutOfOrder(s) => out_of_order::draw(s, fonts, target),
+        Screen::PinPad(s) => pin_pad::draw(s, fonts, target),
+        Screen::ServiceMenu(s) => service_menu::draw(s, fonts, target),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::pin_pad::Key;
+    use super::service_menu::{Facts, Line};
     use super::*;
     use crate::decide::Denial;
     use crate::display::Language;
     use crate::display::canvas::Canvas;
     use crate::display::icon::Icon;
+    use crate::display::keys::Look;
     use crate::doorway;
+    use crate::menu::Note;
     use limen_models::geometry::BBox;
     use limen_models::image::RgbImage;
     use proptest::prelude::*;
@@ -186,6 +208,13 @@ mod tests {
                 Screen::Service(Service { title: b.clone(), text: c.clone() }),
                 Screen::Message(Message { icon: Icon::Info, title: c.clone(), text: a.clone() }),
                 Screen::OutOfOrder(OutOfOrder { title: a.clone(), text: b.clone(), note: c.clone() }),
+                Screen::PinPad(PinPad { title: a.clone(), typed: done, keys: Look::Ready, focus: Some(Key::Delete) }),
+                Screen::ServiceMenu(ServiceMenu {
+                    title: a.clone(),
+                    lines: vec![Line { what: b.clone(), how: c.clone(), is_trouble: true }; all % 12],
+                    items: vec![c.clone(); done % 6],
+                    focus: Some(1),
+                }),
             ];
             let fonts = Fonts::built_in();
             for s in &screens {
@@ -196,7 +225,7 @@ mod tests {
         }
     }
 
-    fn usual<'a>(frame: &'a RgbImage, language: &Language) -> [Screen<'a>; 11] {
+    fn usual<'a>(frame: &'a RgbImage, language: &Language) -> [Screen<'a>; 13] {
         let words = &language.words;
         [
             Screen::Idle(Idle::new(words, jiff::civil::datetime(2026, 11, 24, 9, 41, 0, 0))),
@@ -210,6 +239,8 @@ mod tests {
             Screen::Service(Service::new(words)),
             Screen::Message(Message { icon: Icon::Info, title: "Hello".into(), text: "World".into() }),
             Screen::OutOfOrder(OutOfOrder::new(words, "")),
+            Screen::PinPad(PinPad::new(words, 3, Note::Enter, None)),
+            Screen::ServiceMenu(ServiceMenu::new(words, &Facts::default(), None)),
         ]
     }
 

@@ -15,6 +15,9 @@ pub const SKY: Rgb888 = Rgb888::new(0x5c, 0xb8, 0xe6);
 /// What is still to be done, on [`NIGHT`].
 pub const INK: Rgb888 = Rgb888::new(0x3a, 0x48, 0x55);
 
+/// A key, on [`NIGHT`].
+pub const SLATE: Rgb888 = Rgb888::new(0x29, 0x36, 0x42);
+
 /// Granted: background and sign.
 pub const FOREST: Rgb888 = Rgb888::new(0x0d, 0x2b, 0x20);
 /// Granted: sign.
@@ -83,6 +86,7 @@ mod tests {
             assert!(contrast(SNOW, back) > 12.0);
             assert!(contrast(MIST, back) > 6.0, "{back:?} {}", contrast(MIST, back));
         }
+        assert!(contrast(SNOW, SLATE) > 10.0);
         // Signs are large: 3:1 is asked of them.
         for (sign, back) in [(LEAF, FOREST), (CORAL, WINE), (AMBER, EARTH), (SKY, NIGHT)] {
             assert!(contrast(sign, back) > 3.0);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::decide::{Denial, Request};
 use crate::doorway::Alarm;
+use crate::menu::{Item, Note};
 
 /// The words of one language, as its file has them (firmware/languages).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Words {
     pub(super) camera_lost: Said,
     pub(super) service: Said,
     pub(super) out_of_order: Said,
+    pin: Pin,
+    pub(super) menu: Menu,
 }
 
 /// A title and a sentence.
@@ -113,6 +116,41 @@ struct Alarms {
     tampered: Said,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    enter: String,
+    comparing: String,
+    wrong: String,
+    locked: String,
+}
+
+/// The service menu.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Menu {
+    pub title: String,
+    pub people: String,
+    pub templates: String,
+    pub events: String,
+    pub camera: String,
+    pub camera_sees: String,
+    pub camera_lost: String,
+    pub door: String,
+    pub door_locked: String,
+    pub door_open: String,
+    pub model: String,
+    pub version: String,
+    pub free: String,
+    items: Items,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Items {
+    close: String,
+}
+
 impl Words {
     /// The day as it is to be read.
     pub fn date(&self, day: Date) -> String {
@@ -174,5 +212,25 @@ impl Words {
     /// How many of the photographs are taken.
     pub fn progress(&self, done: usize, all: usize) -> String {
         self.enrol.progress.replace("{done}", &done.to_string()).replace("{all}", &all.to_string())
+    }
+
+    /// What stands above the keys for a PIN.
+    pub fn pin(&self, note: Note) -> String {
+        let p = &self.pin;
+        match note {
+            Note::Enter => p.enter.clone(),
+            Note::Comparing => p.comparing.clone(),
+            Note::Wrong { left } => p.wrong.replace("{left}", &left.to_string()),
+            Note::Locked { left_s } => {
+                p.locked.replace("{time}", &format!("{}:{:02}", left_s / 60, left_s % 60))
+            }
+        }
+    }
+
+    /// An item of the service menu.
+    pub fn item(&self, item: Item) -> &str {
+        match item {
+            Item::Close => &self.menu.items.close,
+        }
     }
 }

@@ -120,6 +120,7 @@ fn the_index_follows_the_file() {
         Err(GalleryError::Invalid { field: "probe", .. })
     ));
     assert_eq!(gallery.contents().unwrap().templates, [(model(), 1)]);
+    assert_eq!(gallery.enrolled().unwrap(), (gallery.contents().unwrap().subjects, 1));
 }
 
 #[test]

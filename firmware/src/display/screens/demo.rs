@@ -10,6 +10,12 @@ use crate::display::fonts::Fonts;
 use crate::display::text::{self, Align, CAP, Style};
 use crate::display::theme::{AMBER, Metrics, NIGHT};
 
+/// Where the screen is drawn on a panel of that size.
+pub fn below(size: Size) -> Rectangle {
+    let strip = ((1.8 * Metrics::of(size).unit).round() as u32).min(size.height);
+    Rectangle::new(Point::new(0, strip as i32), Size::new(size.width, size.height - strip))
+}
+
 /// Draws `screen` below a strip that says `mark`.
 pub fn draw<D>(screen: &Screen<'_>, mark: &str, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
 where
@@ -17,9 +23,9 @@ where
 {
     let size = target.bounding_box().size;
     let m = Metrics::of(size);
-    let strip = (1.8 * m.unit).round() as u32;
-    let below = Size::new(size.width, size.height.saturating_sub(strip));
-    super::draw(screen, fonts, &mut target.cropped(&Rectangle::new(Point::new(0, strip as i32), below)))?;
+    let room = below(size);
+    let strip = size.height - room.size.height;
+    super::draw(screen, fonts, &mut target.cropped(&room))?;
     target.fill_solid(&Rectangle::new(Point::zero(), Size::new(size.width, strip)), AMBER)?;
     let line = text::fit_line(mark, m.width - m.unit, (m.unit, 1.4 * m.unit), &fonts.bold);
     let style = Style { size: line.size, typeface: &fonts.bold, ink: NIGHT, on: AMBER };

@@ -1,0 +1,244 @@
+//! The PIN that opens the service menu: what may be one, its hash in the configuration, and whether digits are it.
+//! Digits are in no log, in no journal and in no `Debug`.
+
+use std::fmt;
+
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use thiserror::Error;
+
+use crate::decide::PinMatch;
+
+/// Fewest digits of a PIN.
+pub const SHORTEST: usize = 4;
+/// Most digits of a PIN.
+pub const LONGEST: usize = 8;
+
+/// What a hash costs: 19 MiB and two passes, as OWASP advises at least; a good second on a Raspberry Pi 3.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+/// What a hash in the configuration may cost: a Raspberry Pi 3 has 1 GiB, and somebody waits at the door.
+const MOST_MEMORY_KIB: u32 = 64 * 1024;
+const MOST_PASSES: u32 = 10;
+const MOST_LANES: u32 = 4;
+
+/// Digits as they are typed, no more than [`LONGEST`].
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Digits(String);
+
+impl Digits {
+    /// One more, 0 to 9; none where there are [`LONGEST`] already.
+    pub fn push(&mut self, digit: u8) {
+        if let Some(digit) = char::from_digit(digit.into(), 10).filter(|_| self.len() < LONGEST) {
+            self.0.push(digit);
+        }
+    }
+
+    /// Takes the last one away.
+    pub fn pop(&mut self) {
+        self.0.pop();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Digits {
+    /// Not even how many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digits(..)")
+    }
+}
+
+/// Why that is not taken for a PIN. It does not repeat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadPin {
+    /// Something else than digits, or too few or too many.
+    #[error("a PIN has 4 to 8 digits and nothing else")]
+    Form,
+    /// `1111`.
+    #[error("all of its digits are the same, which is tried first; take another PIN")]
+    OneDigit,
+    /// `1234`, `8765`, `7890`.
+    #[error("its digits stand in a row, which is tried first; take another PIN")]
+    Row,
+}
+
+/// A PIN that somebody chose, if it may be one.
+pub fn chosen(text: &str) -> Result<Digits, BadPin> {
+    let digits: Vec<u8> = text.bytes().map(|b| b.wrapping_sub(b'0')).collect();
+    if !(SHORTEST..=LONGEST).contains(&digits.len()) || digits.iter().any(|d| *d > 9) {
+        return Err(BadPin::Form);
+    }
+    // From each digit to the next, upwards, with 0 behind 9.
+    let mut steps = digits.windows(2).map(|pair| (10 + pair[1] - pair[0]) % 10);
+    let first = steps.next();
+    match first.filter(|first| steps.all(|step| step == *first)) {
+        Some(0) => Err(BadPin::OneDigit),
+        Some(1 | 9) => Err(BadPin::Row),
+        _ => Ok(Digits(text.to_owned())),
+    }
+}
+
+/// A PIN's hash as the configuration has it: a PHC string of Argon2id, or empty for none.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PinHash(String);
+
+impl PinHash {
+    /// Of a PIN, with a salt of its own.
+    pub fn of(pin: &Digits) -> Result<Self, argon2::password_hash::Error> {
+        let params = Params::new(MEMORY_KIB, PASSES, 1, None)?;
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        Ok(Self(hasher.hash_password(pin.0.as_bytes())?.to_string()))
+    }
+
+    /// Whether there is one.
+    pub fn is_set(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// As the configuration has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Why it cannot be used, if it cannot. It does not repeat it: it may be a PIN as it is.
+    pub fn fault(&self) -> Option<&'static str> {
+        if !self.is_set() {
+            return None;
+        }
+        let usable = PasswordHash::new(&self.0).is_ok_and(|hash| {
+            let params = Params::try_from(&hash);
+            hash.algorithm.as_str() == Algorithm::Argon2id.as_str()
+                && hash.hash.is_some()
+                && hash.salt.is_some()
+                && params.is_ok_and(|p| {
+                    p.m_cost() <= MOST_MEMORY_KIB && p.t_cost() <= MOST_PASSES && p.p_cost() <= MOST_LANES
+                })
+        });
+        (!usable).then_some(
+            "is no hash of a PIN that this program takes (Argon2id, at most 64 MiB, 10 passes, 4 lanes); \
+             `limen pin --config FILE` writes one",
+        )
+    }
+
+    /// Compares typed digits with it, which takes its time: a second or more on a small board. Where there is no hash, or
+    /// none that can be used, nothing is right.
+    pub fn compare(&self, typed: &Digits) -> PinMatch {
+        let right = self.is_set()
+            && self.fault().is_none()
+            && PasswordHash::new(&self.0)
+                .is_ok_and(|hash| Argon2::default().verify_password(typed.0.as_bytes(), &hash).is_ok());
+        if right { PinMatch::Right } else { PinMatch::Wrong }
+    }
+}
+
+impl fmt::Debug for PinHash {
+    /// A short PIN can be found by its hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "PinHash(..)" } else { "PinHash(none)" })
+    }
+}
+
+impl<'de> Deserialize<'de> for PinHash {
+    /// Whoever writes the PIN itself, as text or as a number, gets the cure and not an error that quotes it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl de::Visitor<'_> for Any {
+            type Value = PinHash;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a hash as `limen pin` writes it")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<PinHash, E> {
+                Ok(PinHash(text.to_owned()))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<PinHash, E> {
+                Ok(PinHash("a number".into()))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<PinHash, E> {
+                Ok(PinHash("a number".into()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(digits: &[u8]) -> Digits {
+        let mut typed = Digits::default();
+        digits.iter().for_each(|d| typed.push(*d));
+        typed
+    }
+
+    #[test]
+    fn what_is_tried_first_is_no_pin() {
+        for form in ["", "258", "258025802", "25 80", "2580\n", "zwei", "２５８０", "-258"] {
+            assert_eq!(chosen(form), Err(BadPin::Form), "{form:?}");
+        }
+        for same in ["0000", "99999999"] {
+            assert_eq!(chosen(same), Err(BadPin::OneDigit));
+        }
+        for row in ["1234", "0123", "7890", "4321", "3210", "0987", "12345678"] {
+            assert_eq!(chosen(row), Err(BadPin::Row), "{row}");
+        }
+        for good in ["2580", "1235", "1357", "11112222", "0258"] {
+            assert!(chosen(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn its_own_digits_alone_are_the_pin_and_no_two_hashes_are_alike() {
+        let pin = chosen("2580").unwrap();
+        let hash = PinHash::of(&pin).unwrap();
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
+        assert_eq!(hash.fault(), None);
+        assert_eq!(hash.compare(&typed(&[2, 5, 8, 0])), PinMatch::Right);
+        for wrong in [&[2u8, 5, 8][..], &[2, 5, 8, 0, 0], &[2, 5, 8, 1], &[]] {
+            assert_eq!(hash.compare(&typed(wrong)), PinMatch::Wrong);
+        }
+        assert_ne!(PinHash::of(&pin).unwrap(), hash);
+    }
+
+    #[test]
+    fn no_hash_or_a_bad_one_is_never_right() {
+        for text in [
+            "",
+            "2580",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ",
+            "$argon2i$v=19$m=64,t=2,p=1$bGltZW4tc2FsdA$AAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=4194304,t=2,p=1$bGltZW4tc2FsdA$AAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=64,t=9999,p=1$bGltZW4tc2FsdA$AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            let hash = PinHash(text.into());
+            assert_eq!(hash.compare(&typed(&[2, 5, 8, 0])), PinMatch::Wrong, "{text}");
+            assert_eq!(hash.fault().is_some(), !text.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn typing_stops_at_eight_digits_and_is_never_shown() {
+        let mut digits = typed(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(digits.len(), LONGEST);
+        digits.push(10);
+        digits.pop();
+        assert_eq!(digits.len(), 7);
+        assert_eq!(format!("{digits:?}"), "Digits(..)");
+        let hash = PinHash("$argon2id$".into());
+        assert_eq!(format!("{hash:?} {:?}", PinHash::default()), "PinHash(..) PinHash(none)");
+    }
+}

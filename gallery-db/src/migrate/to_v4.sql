@@ -1,0 +1,2 @@
+-- From version 3 to 4: an event may be of the kind "service". No table changes, and no event that is there; an older program
+-- does not know the word and is to refuse the file.
