@@ -124,7 +124,9 @@ ok_button = \"gpio:ok\"
     let said = guest.sh("cp /share/limen /tmp; /tmp/limen doctor --config /share/limen.toml --json || true");
     assert!(said.contains("QEMU Virtio Tablet, 0 to 32767 across, 0 to 32767 down; three buttons"), "{said}");
     start(&mut guest);
-    guest.sh(". /share/hardware.sh; wait_for grep started /tmp/out && wait_for grep 'touch: ' /tmp/err");
+    guest.sh(
+        ". /share/hardware.sh; wait_for grep started /tmp/out && wait_for grep '^limen: touch: ' /tmp/err",
+    );
 
     // By touch: first a wrong PIN, then the right one.
     guest.tap((PANEL.0 as u32 / 2, PANEL.1 as u32 / 2));
@@ -151,7 +153,7 @@ ok_button = \"gpio:ok\"
     // Back on its cable it is touched again. Recognition goes on behind the keys.
     guest.run(
         ". /share/hardware.sh; touch_cable bind; touch_up
-         PATIENCE=120 wait_for eval '[ \"$(grep -c \"touch: \" /tmp/err)\" = 2 ]' || { cat /tmp/err; ls -l /tmp/touch /dev/input; exit 1; }",
+         PATIENCE=120 wait_for eval '[ \"$(grep -c \"^limen: touch: \" /tmp/err)\" = 2 ]' || { cat /tmp/err; ls -l /tmp/touch /dev/input; exit 1; }",
         Duration::from_secs(180),
     )
     .fine();
