@@ -1,0 +1,367 @@
+//! A door of fakes, seen, touched and let go.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use limen_gallery_db::subject::{NewSubject, SubjectId};
+use limen_models::geometry::{BBox, Detection, Landmarks};
+use limen_models::image::RgbImage;
+use limen_models::pipeline::StageTimes;
+use limen_models::quality::Quality;
+
+use super::*;
+use crate::camera::Frame;
+use crate::display::canvas::Canvas;
+use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
+use crate::recognise::Match;
+use crate::relay::FailState;
+use crate::relay::fake::{EdgeLog, FakeRelay};
+use crate::slot::Taken;
+use crate::sound::Tone;
+use crate::track::TrackId;
+
+const POLICY: crate::decide::Policy = crate::decide::Policy {
+    threshold: 0.4,
+    min_margin: 0.0,
+    min_frames: 1,
+    cool_down_ms: 0,
+    companions: crate::decide::Companions::Allowed,
+};
+
+/// A gallery with one subject, "7".
+fn gallery(folder: &Path) -> (std::path::PathBuf, SubjectId) {
+    let file = folder.join("g.db");
+    let subject = Gallery::open(&file).unwrap().add_subject(&NewSubject::new("7", "Somebody")).unwrap();
+    (file, subject.id)
+}
+
+fn voice(panel: Option<Box<dyn Panel>>) -> Voice {
+    let language = Language::open(&"en".parse().unwrap(), &Default::default()).unwrap();
+    let cues = Arc::default();
+    Voice { panel, language: language.into(), stage: Stage::Real, verdict_ms: 500, cues }
+}
+
+fn actor(journal: Gallery) -> (Actor, EdgeLog) {
+    let relay = FakeRelay::new();
+    let log = relay.log();
+    let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
+    let door = (ModelId::new("m").unwrap(), 0.4);
+    let door_of = (pulse, Doorway::new(5000));
+    (Actor::new(Box::new(relay), door_of, voice(None), journal, door).unwrap(), log)
+}
+
+/// A frame at `at` ms in which the subject is let in.
+fn granted(subject: SubjectId, at: u64) -> Seen {
+    let frame = Frame {
+        image: RgbImage::filled(8, 8, [0; 3]).unwrap(),
+        seq: 1,
+        at: Millis(at),
+        opening: 0,
+        source: "test".into(),
+    };
+    let sighting = Sighting {
+        track: TrackId(0),
+        detection: Detection { bbox: BBox::default(), landmarks: Landmarks::default(), confidence: 1.0 },
+        quality: Quality { measures: None, score: 1.0, reasons: Default::default() },
+        best: Some(Match { subject, id: "7".into(), name: "Somebody".into(), score: 0.6 }),
+        margin: None,
+        decision: crate::decide::decide(
+            &crate::decide::Evidence {
+                best: Some(crate::decide::Candidate {
+                    id: "7".into(),
+                    score: 0.6,
+                    standing: crate::decide::Standing::Valid,
+                }),
+                margin: None,
+                frames: 1,
+                fault: None,
+                companions: 0,
+                since_grant_ms: None,
+            },
+            &POLICY,
+        ),
+        is_news: true,
+    };
+    Seen { frame: Arc::new(frame), sightings: vec![sighting], times: StageTimes::default() }
+}
+
+#[test]
+fn a_grant_that_cannot_be_journalled_opens_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open_read_only(&file).unwrap());
+    let e = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).err().unwrap();
+    assert!(e.to_string().contains("the door stays shut"), "{e}");
+    assert!(log.edges().is_empty());
+}
+
+/// A display that keeps what it is shown, or one whose cable is cut.
+struct Seeing(Canvas, Option<Sender<ScreenKind>>);
+
+impl Panel for Seeing {
+    fn canvas(&mut self) -> &mut Canvas {
+        &mut self.0
+    }
+
+    fn present(&mut self, _: Millis, kind: ScreenKind) -> Result<(), PanelError> {
+        let cut = || PanelError::Device { path: "/dev/test".into(), source: std::io::Error::other("cut") };
+        self.1.as_ref().ok_or_else(cut)?.send(kind).unwrap();
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        "a test".into()
+    }
+}
+
+#[test]
+fn a_door_without_a_display_opens_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let cut = Seeing(Canvas::new(240, 240).unwrap(), None);
+    actor.board = Board::new(voice(Some(Box::new(cut))));
+    assert_eq!(actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
+    assert_eq!(log.edges().len(), 1);
+    actor.camera_lost(Millis(300), Timestamp::now(), None).unwrap();
+    assert_eq!(log.edges().len(), 2);
+}
+
+#[test]
+fn verdicts_stay_for_their_time_and_alarms_and_a_lost_camera_while_they_last() {
+    use ScreenKind::{Alarm, CameraLost, Granted, Idle, OutOfOrder};
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, _) = actor(Gallery::open(&file).unwrap());
+    let (send, shown) = channel();
+    let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
+    actor.board = Board::new(voice(Some(Box::new(panel))));
+    let wall = Timestamp::now();
+    let nobody = |at| Seen { sightings: vec![], ..granted(subject, at) };
+    let contact = |open| Change::Contact { open };
+    let told = || shown.try_iter().collect::<Vec<_>>();
+
+    actor.switch(contact(false), Millis(0), wall).unwrap();
+    actor.frame(&nobody(50), Millis(50), wall).unwrap();
+    actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+    actor.frame(&nobody(599), Millis(599), wall).unwrap();
+    actor.frame(&nobody(600), Millis(600), wall).unwrap();
+    assert_eq!(told(), [Idle, Granted, Idle]);
+    // Forced, and shut before anybody could read it.
+    actor.switch(contact(true), Millis(5000), wall).unwrap();
+    actor.switch(contact(false), Millis(5010), wall).unwrap();
+    actor.frame(&nobody(5499), Millis(5499), wall).unwrap();
+    assert_eq!(told(), [Alarm]);
+    actor.frame(&nobody(5500), Millis(5500), wall).unwrap();
+    // Forced, and left open, and the camera is gone: the worse of both is told.
+    actor.switch(contact(true), Millis(6000), wall).unwrap();
+    actor.frame(&granted(subject, 6100), Millis(6100), wall).unwrap();
+    actor.frame(&nobody(6700), Millis(6700), wall).unwrap();
+    actor.camera_lost(Millis(6800), wall, None).unwrap();
+    actor.tick(Millis(6900), wall).unwrap();
+    assert_eq!(told(), [Idle, Alarm, Granted, Alarm]);
+    actor.switch(contact(false), Millis(7000), wall).unwrap();
+    actor.tick(Millis(7100), wall).unwrap();
+    assert_eq!(told(), [CameraLost]);
+    // A frame that was on its way does not hide it.
+    actor.frame(&nobody(7200), Millis(7200), wall).unwrap();
+    actor.camera_back(Millis(7300), wall).unwrap();
+    actor.frame(&nobody(7400), Millis(7400), wall).unwrap();
+    actor.out_of_order();
+    assert_eq!(told(), [Idle, OutOfOrder]);
+}
+
+#[test]
+fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, _) = actor(Gallery::open(&file).unwrap());
+    let voice = voice(None);
+    let cues = Arc::clone(&voice.cues);
+    actor.board = Board::new(voice);
+    let wall = Timestamp::now();
+    let heard = || match cues.take(Duration::ZERO) {
+        Taken::Item(cue) => Some((cue.once, cue.then)),
+        Taken::Nothing | Taken::Closed => None,
+    };
+    let contact = |open| Change::Contact { open };
+    let (once, alarm) = (|tone| Some((Some(tone), None)), Some(Tone::Alarm));
+
+    actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+    assert_eq!(heard(), once(Tone::Granted));
+    let mut denied = granted(subject, 200);
+    denied.sightings[0].decision = crate::decide::decide(
+        &crate::decide::Evidence {
+            best: None,
+            margin: None,
+            frames: 1,
+            fault: None,
+            companions: 0,
+            since_grant_ms: None,
+        },
+        &POLICY,
+    );
+    actor.frame(&denied, Millis(200), wall).unwrap();
+    assert_eq!(heard(), once(Tone::Denied));
+    denied.sightings[0].is_news = false;
+    actor.frame(&denied, Millis(250), wall).unwrap();
+    actor.switch(contact(false), Millis(300), wall).unwrap();
+    assert_eq!(heard(), None);
+
+    actor.switch(contact(true), Millis(5000), wall).unwrap();
+    assert_eq!(heard(), Some((alarm, alarm)));
+    actor.tick(Millis(5500), wall).unwrap();
+    assert_eq!(heard(), None, "the player goes on by itself");
+    actor.frame(&granted(subject, 6000), Millis(6000), wall).unwrap();
+    assert_eq!(heard(), Some((Some(Tone::Granted), alarm)));
+    actor.switch(contact(false), Millis(6500), wall).unwrap();
+    assert_eq!(heard(), Some((None, None)));
+    actor.camera_lost(Millis(7000), wall, None).unwrap();
+    assert_eq!(heard(), once(Tone::CameraLost));
+    actor.camera_back(Millis(7500), wall).unwrap();
+    assert_eq!(heard(), None);
+}
+
+#[test]
+fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
+    use ScreenKind::{Alarm, CameraLost, Granted, Idle, PinPad, ServiceMenu};
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let (send, shown) = channel();
+    let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
+    actor.board = Board::new(voice(Some(Box::new(panel))));
+    let wall = Timestamp::now();
+    let told = || shown.try_iter().collect::<Vec<_>>();
+    // 240x240: columns of 80, rows of 48 below a head of 48; enter is at the lower right.
+    let two = Press::Tap { x: 120, y: 70 };
+    let enter = Press::Tap { x: 200, y: 220 };
+    assert_eq!(actor.press(two, Millis(0), wall).unwrap(), (None, None), "nobody is attended to");
+    assert_eq!(told(), []);
+
+    actor.attend();
+    actor.switch(Change::Contact { open: false }, Millis(0), wall).unwrap();
+    assert_eq!(actor.press(two, Millis(10), wall).unwrap(), (None, None));
+    for _ in 0..4 {
+        actor.press(two, Millis(20), wall).unwrap();
+    }
+    assert_eq!(told(), [PinPad; 5]);
+    // Recognition goes on: the door opens, and shuts at its moment while digits are out to be compared.
+    let (_, digits) = actor.press(enter, Millis(30), wall).unwrap();
+    assert!(digits.is_some());
+    assert_eq!(actor.frame(&granted(subject, 100), Millis(100), wall).unwrap().len(), 1);
+    assert_eq!(told(), [PinPad, Granted]);
+    assert_eq!(actor.deadline(Millis(100)), Some(Millis(1100)));
+    // What cannot be seen cannot be touched.
+    assert_eq!(actor.press(enter, Millis(200), wall).unwrap(), (None, None));
+    actor.tick(Millis(600), wall).unwrap();
+    actor.tick(Millis(1100), wall).unwrap();
+    assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(1100));
+    assert_eq!(told(), [PinPad]);
+    let opened = actor.pin(PinMatch::Right, Millis(1200), wall).unwrap();
+    assert_eq!(opened.iter().map(|e| e.reason.as_deref()).collect::<Vec<_>>(), [Some("menu-opened")]);
+    assert_eq!(told(), [ServiceMenu]);
+    // An alarm hides the menu for as long as it lasts.
+    actor.switch(Change::Contact { open: true }, Millis(5000), wall).unwrap();
+    actor.tick(Millis(6000), wall).unwrap();
+    assert_eq!(actor.press(two, Millis(6100), wall).unwrap(), (None, None));
+    actor.switch(Change::Contact { open: false }, Millis(7000), wall).unwrap();
+    assert_eq!(told(), [Alarm, ServiceMenu]);
+    // A camera that is lost is seen for the time of a verdict, and then on the menu.
+    actor.camera_lost(Millis(8000), wall, None).unwrap();
+    actor.tick(Millis(8499), wall).unwrap();
+    assert_eq!(told(), [CameraLost]);
+    actor.tick(Millis(8500), wall).unwrap();
+    assert_eq!(told(), [ServiceMenu]);
+    actor.camera_back(Millis(9000), wall).unwrap();
+    actor.tick(Millis(9001), wall).unwrap();
+    assert_eq!(told(), [ServiceMenu]);
+    // Nobody touched it after the PIN.
+    assert_eq!(actor.deadline(Millis(9001)), Some(Millis(31_200)));
+    actor.tick(Millis(31_200), wall).unwrap();
+    assert_eq!(told(), [Idle]);
+
+    // Three wrong ones.
+    for n in 0..3u64 {
+        let now = Millis(40_000 + n);
+        let taps = if n == 0 { 5 } else { 4 };
+        (0..taps).for_each(|_| drop(actor.press(two, now, wall).unwrap()));
+        assert!(actor.press(enter, now, wall).unwrap().1.is_some());
+        let written = actor.pin(PinMatch::Wrong, now, wall).unwrap();
+        let refused = written.first().map(|e| (e.kind, e.reason.clone().unwrap(), e.detail.clone().unwrap()));
+        let detail = json!({ "wrong": 3, "locked_ms": 60_000 });
+        assert_eq!(refused, (n == 2).then_some((EventKind::Service, "pin-locked".into(), detail)));
+    }
+}
+
+#[test]
+fn a_pulse_ends_at_its_own_moment_however_late_the_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let written = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+    assert_eq!(written.len(), 1);
+    assert_eq!(actor.tick(Millis(1099), Timestamp::now()).unwrap(), None);
+    assert_eq!(log.edges().len(), 1);
+    assert_eq!(actor.tick(Millis(9000), Timestamp::now()).unwrap(), None);
+    let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
+    assert_eq!(times, [100, 1100]);
+}
+
+#[test]
+fn switches_open_the_door_shut_it_and_are_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut actor, log) = actor(Gallery::open(&gallery(dir.path()).0).unwrap());
+    let mut told = |at, change: Option<Change>| -> Vec<String> {
+        let wall = Timestamp::now();
+        let events = match change {
+            Some(change) => actor.switch(change, Millis(at), wall).unwrap(),
+            None => Vec::from_iter(actor.tick(Millis(at), wall).unwrap()),
+        };
+        events.iter().map(|e| format!("{} {}", e.kind, e.reason.as_deref().unwrap_or_default())).collect()
+    };
+    let contact = |open| Some(Change::Contact { open });
+    assert!(told(0, contact(false)).is_empty());
+    assert_eq!(told(100, Some(Change::Exit { pressed: true })), ["granted exit-button"]);
+    assert!(told(500, contact(true)).is_empty());
+    assert!(told(1100, None).is_empty(), "the bolt falls");
+    assert_eq!(told(6100, None), ["door-held "]);
+    assert!(told(7000, contact(false)).is_empty());
+    assert_eq!(told(8000, contact(true)), ["door-forced "]);
+    assert!(told(8100, Some(Change::Exit { pressed: false })).is_empty());
+    assert_eq!(told(8200, Some(Change::Exit { pressed: true })), ["granted exit-button"]);
+    assert_eq!(told(8300, Some(Change::Tamper { alarm: true })), ["fault tamper"]);
+    assert_eq!(told(8400, Some(Change::Tamper { alarm: false })), ["fault tamper-over"]);
+    assert_eq!(log.edges().iter().map(|e| e.at_ms.0).collect::<Vec<_>>(), [100, 1100, 8200, 8300]);
+}
+
+#[test]
+fn whoever_goes_out_is_let_out_though_nothing_can_be_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut actor, log) = actor(Gallery::open_read_only(&gallery(dir.path()).0).unwrap());
+    let press = Change::Exit { pressed: true };
+    assert_eq!(actor.switch(press, Millis(100), Timestamp::now()).unwrap(), Vec::new());
+    assert_eq!(log.edges().len(), 1);
+}
+
+#[test]
+fn a_lost_camera_shuts_the_door_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+    let event = actor.camera_lost(Millis(300), Timestamp::now(), Some(0)).unwrap();
+    assert_eq!(event.kind, EventKind::CameraLost);
+    assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(300));
+    // A verdict on what was seen before comes too late; one on what the camera sees once it is back does not.
+    let late = granted(subject, 290);
+    assert!(actor.frame(&late, Millis(400), Timestamp::now()).unwrap().is_empty());
+    assert_eq!(log.edges().len(), 2);
+    let mut frame = Frame::clone(&late.frame);
+    frame.opening = 1;
+    let back = Seen { frame: Arc::new(frame), ..late };
+    assert_eq!(actor.frame(&back, Millis(900), Timestamp::now()).unwrap().len(), 1);
+    assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(900));
+}
