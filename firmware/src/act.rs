@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::controls::Input as Press;
 use crate::decide::{self, Decision, Demand, Denial, PinMatch};
-use crate::display::screens::service_menu::{Camera, Door};
+use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
 use crate::pin::Digits;
 use crate::recognise::{Seen, Sighting};
@@ -35,7 +35,6 @@ pub struct Actor {
     threshold: f32,
     /// `None`: nobody can look after the device at its screen.
     attendant: Option<Attendant>,
-    camera: Camera,
     /// The last of the camera's openings that is over: what was seen then is no reason to open any more.
     over: Option<u32>,
 }
@@ -59,7 +58,6 @@ impl Actor {
             model,
             threshold,
             attendant: None,
-            camera: Camera::Seeing,
             over: None,
         })
     }
@@ -147,7 +145,7 @@ impl Actor {
     fn show_menu(&mut self, now: Millis, wall: Timestamp) {
         let Some(attendant) = &mut self.attendant else { return };
         let door = if self.pulse.is_open() { Door::Open } else { Door::Locked };
-        let menu = attendant.view(now, (self.camera, door), (&self.journal, self.model.as_str()));
+        let menu = attendant.view(now, (self.board.camera_is(), door), (&self.journal, self.model.as_str()));
         self.board.menu(menu, now, wall);
     }
 
@@ -181,14 +179,12 @@ impl Actor {
         self.over = self.over.max(opening);
         self.step(now, Input::Shut)?;
         let event = self.note(EventKind::CameraLost, wall)?;
-        self.camera = Camera::Lost;
         self.board.camera(true, now);
         Ok(event)
     }
 
     /// The camera gives pictures again.
     pub fn camera_back(&mut self, now: Millis, wall: Timestamp) -> Result<Event> {
-        self.camera = Camera::Seeing;
         self.board.camera(false, now);
         self.note(EventKind::CameraBack, wall)
     }

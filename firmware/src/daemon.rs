@@ -25,7 +25,7 @@ use crate::controls::{self, Input, TouchSource};
 use crate::decide::PinMatch;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
-use crate::inputs::{self, Sense, Switch};
+use crate::inputs;
 use crate::metrics::{Listener, Metrics};
 use crate::pin::{Digits, PinHash};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
@@ -185,7 +185,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let (slot, faces) = (&Slot::default(), &Slot::default());
     let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
-    let (lost, switched, pressed) = (send.clone(), send.clone(), send.clone());
+    let (lost, told) = (send.clone(), send.clone());
     // One at a time: the menu waits for the answer.
     let (ask, asked) = sync_channel(1);
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
@@ -202,34 +202,38 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
             drop(lost);
             ending.natural(result)
         })?;
-        for (switch, sense) in switches {
-            let switched = switched.clone();
+        for (switch, mut sense) in switches {
+            let told = told.clone();
             start(scope, switch.name(), move || {
                 let ending = Ending { stop, slot };
-                ending.natural(sense_switch(switch, sense, stop, &switched))
+                let change = |active| Message::Switch(switch.change(active));
+                ending.natural(listen(stop, &told, || Ok(sense.next(NAP)?.map(change))))
             })?;
         }
-        drop(switched);
-        for (name, input, sense) in buttons {
-            let pressed = pressed.clone();
+        for (name, input, mut sense) in buttons {
+            let told = told.clone();
             start(scope, name, move || {
                 let ending = Ending { stop, slot };
-                ending.natural(sense_button(input, sense, stop, &pressed))
+                let mut known = false;
+                let mut press = || controls::press(&mut *sense, &mut known, input, NAP);
+                ending.natural(listen(stop, &told, || Ok(press()?.map(Message::Press))))
             })?;
         }
         if let (TouchSource::Evdev(path), Some(size)) = (touch, panel_px) {
-            let pressed = pressed.clone();
+            let told = told.clone();
             start(scope, "touch", move || {
                 let ending = Ending { stop, slot };
-                controls::watch(&path, size, stop, &mut |input| pressed.send(Message::Press(input)).is_ok());
+                controls::watch(&path, size, stop, &mut |input| told.send(Message::Press(input)).is_ok());
                 ending.natural(Ok(()))
             })?;
         }
-        start(scope, "pin", move || {
-            let ending = Ending { stop, slot };
-            compare(pin, &asked, &pressed);
-            ending.natural(Ok(()))
-        })?;
+        if pin.is_set() {
+            start(scope, "pin", move || {
+                let ending = Ending { stop, slot };
+                compare(pin, &asked, &told);
+                ending.natural(Ok(()))
+            })?;
+        }
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
             ending.natural(recognise(watch, slot, faces, send, (&hearts.recognition, metrics)))
@@ -470,34 +474,15 @@ fn nap(length: Duration, stop: &AtomicBool) {
     }
 }
 
-/// A switch's thread.
-fn sense_switch(
-    switch: Switch,
-    mut sense: Box<dyn Sense>,
+/// The thread of a switch or a button: hands on what `next` gives, until the stop or until nobody listens.
+fn listen(
     stop: &AtomicBool,
     send: &SyncSender<Message>,
+    mut next: impl FnMut() -> Result<Option<Message>, relay::RelayError>,
 ) -> Result<()> {
     while !stop.load(Ordering::SeqCst) {
-        if let Some(active) = sense.next(NAP)?
-            && send.send(Message::Switch(switch.change(active))).is_err()
-        {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// A button's thread.
-fn sense_button(
-    input: Input,
-    mut sense: Box<dyn Sense>,
-    stop: &AtomicBool,
-    send: &SyncSender<Message>,
-) -> Result<()> {
-    let mut known = false;
-    while !stop.load(Ordering::SeqCst) {
-        if let Some(input) = controls::press(&mut *sense, &mut known, input, NAP)?
-            && send.send(Message::Press(input)).is_err()
+        if let Some(message) = next()?
+            && send.send(message).is_err()
         {
             break;
         }

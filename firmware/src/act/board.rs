@@ -11,7 +11,7 @@ use embedded_graphics::geometry::{OriginDimensions, Size};
 
 use crate::controls::Input;
 use crate::decide::Decision;
-use crate::display::screens::service_menu::Facts;
+use crate::display::screens::service_menu::{Camera, Facts};
 use crate::display::screens::{
     self, CameraLost, Denied, FaceMark, Granted, Idle, Live, OutOfOrder, PinPad, ServiceMenu, demo,
 };
@@ -148,15 +148,19 @@ impl Board {
         self.camera_lost = lost;
         if lost {
             self.sound(Some(Tone::CameraLost));
-        }
-        if lost && self.menu.is_some() {
-            // Whoever is at the menu sees it for the time of a verdict, and on its line after that.
-            let screen = Screen::CameraLost(CameraLost::new(&self.voice.language.words));
-            self.hold(&screen, Some(Lasting::CameraLost), now);
-        } else if lost {
             self.until = None;
+            if self.menu.is_some() {
+                // Whoever is at the menu sees it for the time of a verdict, and on its line after that.
+                let screen = Screen::CameraLost(CameraLost::new(&self.voice.language.words));
+                self.hold(&screen, Some(Lasting::CameraLost), now);
+            }
         }
         self.rests(now);
+    }
+
+    /// How the camera is, for the service menu.
+    pub fn camera_is(&self) -> Camera {
+        if self.camera_lost { Camera::Lost } else { Camera::Seeing }
     }
 
     /// The program ends by a fault.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use limen_gallery_db::subject::{NewSubject, SubjectId};
@@ -13,6 +13,7 @@ use limen_models::quality::Quality;
 
 use super::*;
 use crate::camera::Frame;
+use crate::decide::{Candidate, Companions, Evidence, Policy, Standing};
 use crate::display::canvas::Canvas;
 use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
 use crate::recognise::Match;
@@ -22,13 +23,19 @@ use crate::slot::Taken;
 use crate::sound::Tone;
 use crate::track::TrackId;
 
-const POLICY: crate::decide::Policy = crate::decide::Policy {
-    threshold: 0.4,
-    min_margin: 0.0,
-    min_frames: 1,
-    cool_down_ms: 0,
-    companions: crate::decide::Companions::Allowed,
-};
+/// What follows on one good frame in which the gallery's best is `best`.
+fn decided(best: Option<Candidate>) -> Decision {
+    let policy = Policy {
+        threshold: 0.4,
+        min_margin: 0.0,
+        min_frames: 1,
+        cool_down_ms: 0,
+        companions: Companions::Allowed,
+    };
+    let evidence =
+        Evidence { best, margin: None, frames: 1, fault: None, companions: 0, since_grant_ms: None };
+    decide::decide(&evidence, &policy)
+}
 
 /// A gallery with one subject, "7".
 fn gallery(folder: &Path) -> (std::path::PathBuf, SubjectId) {
@@ -67,21 +74,7 @@ fn granted(subject: SubjectId, at: u64) -> Seen {
         quality: Quality { measures: None, score: 1.0, reasons: Default::default() },
         best: Some(Match { subject, id: "7".into(), name: "Somebody".into(), score: 0.6 }),
         margin: None,
-        decision: crate::decide::decide(
-            &crate::decide::Evidence {
-                best: Some(crate::decide::Candidate {
-                    id: "7".into(),
-                    score: 0.6,
-                    standing: crate::decide::Standing::Valid,
-                }),
-                margin: None,
-                frames: 1,
-                fault: None,
-                companions: 0,
-                since_grant_ms: None,
-            },
-            &POLICY,
-        ),
+        decision: decided(Some(Candidate { id: "7".into(), score: 0.6, standing: Standing::Valid })),
         is_news: true,
     };
     Seen { frame: Arc::new(frame), sightings: vec![sighting], times: StageTimes::default() }
@@ -116,6 +109,14 @@ impl Panel for Seeing {
     }
 }
 
+/// Gives the door a display of 240x240 px; what it is shown from now on.
+fn watched(actor: &mut Actor) -> Receiver<ScreenKind> {
+    let (send, shown) = channel();
+    let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
+    actor.board = Board::new(voice(Some(Box::new(panel))));
+    shown
+}
+
 #[test]
 fn a_door_without_a_display_opens_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
@@ -135,9 +136,7 @@ fn verdicts_stay_for_their_time_and_alarms_and_a_lost_camera_while_they_last() {
     let dir = tempfile::tempdir().unwrap();
     let (file, subject) = gallery(dir.path());
     let (mut actor, _) = actor(Gallery::open(&file).unwrap());
-    let (send, shown) = channel();
-    let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
-    actor.board = Board::new(voice(Some(Box::new(panel))));
+    let shown = watched(&mut actor);
     let wall = Timestamp::now();
     let nobody = |at| Seen { sightings: vec![], ..granted(subject, at) };
     let contact = |open| Change::Contact { open };
@@ -192,17 +191,7 @@ fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
     actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
     assert_eq!(heard(), once(Tone::Granted));
     let mut denied = granted(subject, 200);
-    denied.sightings[0].decision = crate::decide::decide(
-        &crate::decide::Evidence {
-            best: None,
-            margin: None,
-            frames: 1,
-            fault: None,
-            companions: 0,
-            since_grant_ms: None,
-        },
-        &POLICY,
-    );
+    denied.sightings[0].decision = decided(None);
     actor.frame(&denied, Millis(200), wall).unwrap();
     assert_eq!(heard(), once(Tone::Denied));
     denied.sightings[0].is_news = false;
@@ -230,9 +219,7 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     let dir = tempfile::tempdir().unwrap();
     let (file, subject) = gallery(dir.path());
     let (mut actor, log) = actor(Gallery::open(&file).unwrap());
-    let (send, shown) = channel();
-    let panel = Seeing(Canvas::new(240, 240).unwrap(), Some(send));
-    actor.board = Board::new(voice(Some(Box::new(panel))));
+    let shown = watched(&mut actor);
     let wall = Timestamp::now();
     let told = || shown.try_iter().collect::<Vec<_>>();
     // 240x240: columns of 80, rows of 48 below a head of 48; enter is at the lower right.

@@ -10,7 +10,7 @@ use super::canvas::mix;
 use super::fonts::Fonts;
 use super::icon::{self, Icon, Paint};
 use super::text::{self, Align, CAP, Style};
-use super::theme::{INK, MIST, NIGHT, SKY, SLATE, SNOW};
+use super::theme::{INK, MIST, Metrics, NIGHT, SKY, SLATE, SNOW, Shape};
 
 /// What stands on a key.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,27 @@ pub fn part(area: Rectangle, (columns, rows): (u32, u32), (column, row): (u32, u
     let (x0, x1) = (edge(area.size.width, column, columns), edge(area.size.width, column + 1, columns));
     let (y0, y1) = (edge(area.size.height, row, rows), edge(area.size.height, row + 1, rows));
     Rectangle::new(area.top_left + Point::new(x0, y0), Size::new((x1 - x0) as u32, (y1 - y0) as u32))
+}
+
+/// Which of those areas is touched at `x`, `y`.
+pub fn hit(mut areas: impl Iterator<Item = Rectangle>, (x, y): (u32, u32)) -> Option<usize> {
+    let at = Point::new(i32::try_from(x).ok()?, i32::try_from(y).ok()?);
+    areas.position(|area| area.contains(at))
+}
+
+/// Cuts a screen in two, one above the other where it is tall, side by side where it is wide; the first is `first` px high
+/// or wide.
+pub fn split(size: Size, first: u32) -> (Rectangle, Rectangle) {
+    let Size { width, height } = size;
+    let (one, other, begins) = match Metrics::of(size).shape {
+        Shape::Tall => {
+            (Size::new(width, first), Size::new(width, height - first), Point::new(0, first as i32))
+        }
+        Shape::Wide => {
+            (Size::new(first, height), Size::new(width - first, height), Point::new(first as i32, 0))
+        }
+    };
+    (Rectangle::new(Point::zero(), one), Rectangle::new(begins, other))
 }
 
 /// Draws a key a little smaller than `area`, so that neighbours stand apart; `focused` ones in a thick frame. The label is

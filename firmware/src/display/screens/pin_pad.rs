@@ -73,24 +73,12 @@ impl PinPad {
 /// The head above or beside the keys, and the keys' own room.
 fn rooms(size: Size) -> (Rectangle, Rectangle) {
     let Size { width, height } = size;
-    match Metrics::of(size).shape {
-        Shape::Tall => {
-            let head = if height * 5 > width * 6 { height * 6 / 25 } else { height / 5 };
-            let below = Size::new(width, height - head);
-            (
-                Rectangle::new(Point::zero(), Size::new(width, head)),
-                Rectangle::new(Point::new(0, head as i32), below),
-            )
-        }
-        Shape::Wide => {
-            let head = width * 2 / 5;
-            let beside = Size::new(width - head, height);
-            (
-                Rectangle::new(Point::zero(), Size::new(head, height)),
-                Rectangle::new(Point::new(head as i32, 0), beside),
-            )
-        }
-    }
+    let head = match Metrics::of(size).shape {
+        Shape::Tall if height * 5 > width * 6 => height * 6 / 25,
+        Shape::Tall => height / 5,
+        Shape::Wide => width * 2 / 5,
+    };
+    keys::split(size, head)
 }
 
 /// Where a key lies on a screen of that size: what is touched, a little more than what is seen.
@@ -116,10 +104,9 @@ pub fn place(size: Size, key: Key) -> Rectangle {
     keys::part(pad, (3, 4), (column, row))
 }
 
-/// Which of [`Key::ALL`] is touched at `x`, `y`.
-pub fn hit(size: Size, (x, y): (u32, u32)) -> Option<usize> {
-    let at = Point::new(i32::try_from(x).ok()?, i32::try_from(y).ok()?);
-    Key::ALL.iter().position(|key| place(size, *key).contains(at))
+/// Which of [`Key::ALL`] is touched at `at`.
+pub fn hit(size: Size, at: (u32, u32)) -> Option<usize> {
+    keys::hit(Key::ALL.iter().map(|key| place(size, *key)), at)
 }
 
 pub(super) fn draw<D>(s: &PinPad, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>

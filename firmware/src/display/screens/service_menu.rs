@@ -1,7 +1,7 @@
 //! The service menu: what an installer wants to know, and what can be done about it.
 
 use embedded_graphics::draw_target::DrawTarget;
-use embedded_graphics::geometry::{Point, Size};
+use embedded_graphics::geometry::Size;
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::primitives::Rectangle;
 
@@ -111,23 +111,11 @@ impl ServiceMenu {
 
 /// The room of the lines, and that of the items below or beside them.
 fn rooms(size: Size) -> (Rectangle, Rectangle) {
-    let Size { width, height } = size;
-    match Metrics::of(size).shape {
-        Shape::Tall => {
-            let above = height - height / 5;
-            (
-                Rectangle::new(Point::zero(), Size::new(width, above)),
-                Rectangle::new(Point::new(0, above as i32), Size::new(width, height - above)),
-            )
-        }
-        Shape::Wide => {
-            let left = width * 2 / 3;
-            (
-                Rectangle::new(Point::zero(), Size::new(left, height)),
-                Rectangle::new(Point::new(left as i32, 0), Size::new(width - left, height)),
-            )
-        }
-    }
+    let lines = match Metrics::of(size).shape {
+        Shape::Tall => size.height - size.height / 5,
+        Shape::Wide => size.width * 2 / 3,
+    };
+    keys::split(size, lines)
 }
 
 /// Where item `at` of `items` lies on a screen of that size. Beside the lines an item is a quarter as high as the screen, or
@@ -144,10 +132,9 @@ pub fn place(size: Size, items: usize, at: usize) -> Rectangle {
     }
 }
 
-/// Which of `items` is touched at `x`, `y`.
-pub fn hit(size: Size, items: usize, (x, y): (u32, u32)) -> Option<usize> {
-    let at = Point::new(i32::try_from(x).ok()?, i32::try_from(y).ok()?);
-    (0..items).find(|item| place(size, items, *item).contains(at))
+/// Which of `items` is touched at `at`.
+pub fn hit(size: Size, items: usize, at: (u32, u32)) -> Option<usize> {
+    keys::hit((0..items).map(|item| place(size, items, item)), at)
 }
 
 pub(super) fn draw<D>(s: &ServiceMenu, fonts: &Fonts, target: &mut D) -> Result<(), D::Error>
@@ -202,6 +189,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use embedded_graphics::geometry::Point;
+
     use super::*;
 
     #[test]
