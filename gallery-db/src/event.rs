@@ -82,6 +82,11 @@ kinds! {
     DoorForced "door-forced" "The door opened though nobody was let in."
     DoorHeld "door-held" "The door stood open too long."
     Service "service" "Somebody wanted to look after the device at its screen; the reason says what came of it."
+    Duress "duress" "Somebody was let in by the PIN that says that they were forced to; nothing shows it at the door."
+    DoorMode "door-mode" "The door as a whole was locked down, held open or opened for a fire, or no more; the reason says which."
+    Rules "rules" "The rules of who may pass were changed."
+    Credential "credential" "A card, a PIN or a pass was given to a person, or taken back."
+    Veto "veto" "An admin said that a probe is not a person, or took that back."
 }
 
 impl std::fmt::Display for EventKind {

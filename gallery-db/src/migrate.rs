@@ -10,7 +10,7 @@ use crate::error::Fault;
 pub(crate) const APPLICATION_ID: i64 = 0x4C49_4D4E;
 
 /// Version of schema.sql.
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 
 /// A whole gallery of this version.
 const SCHEMA: &str = include_str!("schema.sql");
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     |db| Ok(db.execute_batch(include_str!("migrate/to_v2.sql"))?),
     to_v3::step,
     |db| Ok(db.execute_batch(include_str!("migrate/to_v4.sql"))?),
+    |db| Ok(db.execute_batch(include_str!("migrate/to_v5.sql"))?),
 ];
 
 /// What a SQLite file says of itself.
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(Identity::read(&new).unwrap(), Identity::read(&old).unwrap());
         assert_eq!(
             (Identity::read(&new).unwrap().application_id, Identity::read(&new).unwrap().version),
-            (0x4C49_4D4E, 4)
+            (0x4C49_4D4E, 5)
         );
     }
 

@@ -1,4 +1,4 @@
--- The data model of a Limen gallery, version 4. A new file is made by this text; an older one comes to the same tables
+-- The data model of a Limen gallery, version 5. A new file is made by this text; an older one comes to the same tables
 -- through migrate/, one step a file (a test compares the two). The version stands in user_version, "LIMN" in
 -- application_id. Times are whole milliseconds since 1970 UTC.
 
@@ -44,6 +44,76 @@ CREATE TABLE template (
 ) STRICT;
 CREATE INDEX template_by_subject ON template (subject);
 CREATE INDEX template_by_model ON template (model);
+
+-- What a person has or knows besides a face: a card, a PIN. It names one person, and goes with them.
+CREATE TABLE credential (
+    -- Never used again.
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject BLOB NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
+    -- Word of credential.rs.
+    kind    TEXT NOT NULL,
+    -- What it is found by, which is not the number itself (credential.rs has the formula).
+    key     BLOB NOT NULL CHECK (length(key) = 32),
+    created INTEGER NOT NULL,
+    UNIQUE (kind, key)
+) STRICT;
+CREATE INDEX credential_by_subject ON credential (subject);
+
+-- A pass that was issued, to be shown as a QR code. Without its row it opens nothing, whatever its signature says.
+CREATE TABLE pass (
+    id          BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    subject     BLOB NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
+    valid_from  INTEGER NOT NULL,
+    valid_until INTEGER NOT NULL CHECK (valid_until > valid_from),
+    -- 1 = it opens once.
+    single_use  INTEGER NOT NULL CHECK (single_use IN (0, 1)),
+    -- When it last opened; NULL = never.
+    used        INTEGER,
+    created     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pass_by_subject ON pass (subject);
+
+-- In which area a person is, for anti-passback. No row = not known.
+CREATE TABLE whereabouts (
+    subject BLOB PRIMARY KEY NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
+    area    TEXT NOT NULL,
+    since   INTEGER NOT NULL
+) STRICT;
+
+-- A probe that is not this person, as an admin said: what looks like it is not let in as them. It never trains anything.
+CREATE TABLE veto (
+    -- Never used again.
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- As whom it is not to be taken.
+    subject  BLOB NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
+    model    TEXT NOT NULL,
+    -- f32, 4 bytes a value, little-endian, of unit length.
+    vector   BLOB NOT NULL,
+    -- Why, in the admin's words.
+    reason   TEXT NOT NULL,
+    created  INTEGER NOT NULL,
+    -- From here on it is no more.
+    expires  INTEGER NOT NULL CHECK (expires > created)
+) STRICT;
+CREATE INDEX veto_by_subject ON veto (subject);
+
+-- The probe of a decision, kept for a while where the person agreed to it, so that the decision can be gone through again.
+CREATE TABLE probe (
+    seq     INTEGER PRIMARY KEY REFERENCES event (seq) ON DELETE CASCADE,
+    subject BLOB NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
+    model   TEXT NOT NULL,
+    -- As in veto.
+    vector  BLOB NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT;
+CREATE INDEX probe_by_subject ON probe (subject);
+
+-- What the house has set and the device must not forget: rules, the admin's PIN and its wrong tries, lockdown. Each value is
+-- JSON that the program which reads it checks.
+CREATE TABLE setting (
+    key   TEXT PRIMARY KEY NOT NULL CHECK (length(key) BETWEEN 1 AND 64),
+    value TEXT NOT NULL CHECK (json_valid(value))
+) STRICT, WITHOUT ROWID;
 
 -- The journal: what was seen and decided, in the order in which it was written down. Each event is bound to the one before
 -- it by its hash (event/chain.rs has the formula).
