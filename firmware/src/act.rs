@@ -2,6 +2,7 @@
 
 pub mod attend;
 mod board;
+pub mod orders;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -12,17 +13,22 @@ use limen_gallery_db::template::ModelId;
 use serde_json::json;
 
 use crate::controls::Input as Press;
-use crate::decide::{self, Decision, Demand, Denial, PinMatch};
+use crate::decide::{self, Bolt, Claim, Decision, DoorInputs, Duress, PinMatch, Request};
 use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
+use crate::gate::{Gate, House, RulesText, Shown, Verdict};
 use crate::pin::Digits;
-use crate::recognise::{Seen, Sighting};
+use crate::recognise::Seen;
 use crate::relay::{Edge, Input, Pulse, Relay};
 use crate::time::Millis;
 
 use attend::Attendant;
 use board::Board;
 pub use board::Voice;
+use orders::DoorOrders;
+
+/// So often the act thread looks at orders, rules and the clock, ms.
+const LOOK_AGAIN_MS: u64 = 250;
 
 /// Hands and voice of the doorkeeper. Time comes in with every call, so that a replay runs on the clip's time.
 pub struct Actor {
@@ -31,8 +37,16 @@ pub struct Actor {
     doorway: Doorway,
     board: Board,
     journal: Gallery,
+    gate: Gate,
     model: ModelId,
-    threshold: f32,
+    /// What lasts and is said of the door as a whole.
+    lasting: DoorInputs,
+    /// The number of the last order to open that was seen; `None` before any were looked at.
+    opened: Option<u64>,
+    /// When orders, rules and the clock are looked at again.
+    look_again: Millis,
+    /// The rules as they were read last; `None` before.
+    rules: Option<String>,
     /// `None`: nobody can look after the device at its screen.
     attendant: Option<Attendant>,
     /// The last of the camera's openings that is over: what was seen then is no reason to open any more.
@@ -46,7 +60,7 @@ impl Actor {
         (pulse, doorway): (Pulse, Doorway),
         voice: Voice,
         journal: Gallery,
-        (model, threshold): (ModelId, f32),
+        (model, gate): (ModelId, Gate),
     ) -> Result<Self> {
         pulse.rest().apply(relay.as_mut(), Millis::ZERO)?;
         Ok(Self {
@@ -55,8 +69,12 @@ impl Actor {
             doorway,
             board: Board::new(voice),
             journal,
+            gate,
             model,
-            threshold,
+            lasting: DoorInputs::default(),
+            opened: None,
+            look_again: Millis::ZERO,
+            rules: None,
             attendant: None,
             over: None,
         })
@@ -80,34 +98,75 @@ impl Actor {
 
     /// Does what the frame's verdicts demand. `now` is the door's clock, `wall` the journal's.
     pub fn frame(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
-        let mut written = Vec::from_iter(self.tick(now, wall)?);
+        let mut written = self.tick(now, wall)?;
         if self.over.is_some_and(|over| seen.frame.opening <= over) {
             return Ok(written);
         }
-        for sighting in seen.sightings.iter().filter(|s| s.is_news) {
-            let Some(event) = self.event(sighting, seen, wall) else { continue };
-            written.push(self.write(event).context("the door stays shut")?);
-            if matches!(sighting.decision, Decision::Grant { .. }) {
-                self.step(now, Input::Grant)?;
-            }
+        let verdicts = self.gate.frame(seen, now, wall, &self.journal)?;
+        for (verdict, sighting) in verdicts.iter().zip(&seen.sightings) {
+            let of = json!({ "track": sighting.track.0, "frame": seen.frame.seq, "at_ms": seen.frame.at.0 });
+            self.deed(verdict, of, now, wall, &mut written)?;
         }
-        self.board.frame(seen, self.threshold, now, wall);
+        self.board.frame(seen, &verdicts, self.gate.policy().threshold, now, wall);
         Ok(written)
+    }
+
+    /// Does what follows on something that was shown at a reader.
+    pub fn shown(&mut self, shown: Shown, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+        let mut written = self.tick(now, wall)?;
+        let verdict = self.gate.shown(shown, now, wall, &self.journal)?;
+        self.deed(&verdict, json!({}), now, wall, &mut written)?;
+        let who = match &verdict.about {
+            Some((subject, _)) => self.journal.subject(*subject)?,
+            None => None,
+        };
+        self.board.said(&verdict.decision, who.as_ref(), now);
+        Ok(written)
+    }
+
+    /// Writes a verdict down that is news, and opens the door if it says so.
+    fn deed(
+        &mut self,
+        verdict: &Verdict,
+        of: serde_json::Value,
+        now: Millis,
+        wall: Timestamp,
+        written: &mut Vec<Event>,
+    ) -> Result<()> {
+        let Some(event) = self.event(verdict, of, wall).filter(|_| verdict.is_news) else { return Ok(()) };
+        let Decision::Grant { duress, .. } = verdict.decision else {
+            written.push(self.write(event)?);
+            return Ok(());
+        };
+        let house = self.gate.house();
+        let event = match house.rules.passback().leads_to(&house.door) {
+            Some(area) => self.journal.append_moving(&event, area).context("the journal cannot be written"),
+            None => self.write(event),
+        };
+        written.push(event.context("the door stays shut")?);
+        if decide::door(DoorInputs { granted: true, ..self.lasting }) == Bolt::Pulse {
+            self.step(now, Input::Grant)?;
+        }
+        if duress == Duress::Told {
+            let mut event = NewEvent::new(wall, EventKind::Duress);
+            (event.subject, event.external_id) =
+                verdict.about.as_ref().map_or((None, None), |(s, id)| (Some(*s), Some(id.clone())));
+            written.push(self.write(event)?);
+        }
+        Ok(())
     }
 
     /// Does what a switch of the door demands.
     pub fn switch(&mut self, change: Change, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
-        let mut written = Vec::from_iter(self.tick(now, wall)?);
+        let mut written = self.tick(now, wall)?;
         if let Some(news) = self.doorway.step(now, change) {
-            let demand = decide::switches(news);
+            (self.lasting.tampered, self.lasting.fire) =
+                (self.doorway.is_tampered(), self.doorway.is_on_fire());
+            let (exit, tampering) = (news == News::LetOut, news == News::Tampered);
             // Before it is written down: the journal may keep people out, but not in.
-            match demand {
-                Demand::Open => self.step(now, Input::Grant)?,
-                Demand::Lock => self.step(now, Input::Shut)?,
-                Demand::Record => {}
-            }
+            self.obey(decide::door(DoorInputs { exit, tampering, ..self.lasting }), now)?;
             match self.tell(news, wall) {
-                Err(e) if demand == Demand::Open => {
+                Err(e) if exit || news == News::Fire => {
                     crate::tell!(Warning, "{e:#}; whoever goes out is let out all the same");
                 }
                 event => written.push(event?),
@@ -123,7 +182,7 @@ impl Actor {
         press: Press,
         now: Millis,
         wall: Timestamp,
-    ) -> Result<(Option<Event>, Option<Digits>)> {
+    ) -> Result<(Vec<Event>, Option<Digits>)> {
         let written = self.tick(now, wall)?;
         let Some(attendant) = &mut self.attendant else { return Ok((written, None)) };
         let digits = self.board.reached(press, now).and_then(|press| attendant.input(press, now));
@@ -133,7 +192,7 @@ impl Actor {
 
     /// Does what follows on a PIN that was compared.
     pub fn pin(&mut self, typed: PinMatch, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
-        let mut written = Vec::from_iter(self.tick(now, wall)?);
+        let mut written = self.tick(now, wall)?;
         let event = self.attendant.as_mut().and_then(|a| a.answer(typed, now, wall));
         if let Some(event) = event {
             written.push(self.write(event)?);
@@ -150,15 +209,77 @@ impl Actor {
     }
 
     /// Lets time pass.
-    pub fn tick(&mut self, now: Millis, wall: Timestamp) -> Result<Option<Event>> {
+    pub fn tick(&mut self, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         // The pulse ends at its own moment, however late the call comes.
         while let Some(due) = self.pulse.deadline().filter(|d| *d <= now) {
             self.step(due.max(Millis::ZERO), Input::Tick)?;
         }
-        let told = self.doorway.tick(now).map(|news| self.tell(news, wall)).transpose()?;
+        let mut written = Vec::new();
+        if let Some(news) = self.doorway.tick(now) {
+            written.push(self.tell(news, wall)?);
+        }
+        if now >= self.look_again {
+            self.look_again = now.plus(LOOK_AGAIN_MS);
+            self.look_at_house(now, wall, &mut written)?;
+        }
         self.board.alarm(self.doorway.alarm(), now);
         self.show_menu(now, wall);
-        Ok(told)
+        Ok(written)
+    }
+
+    /// Follows what was set in the gallery meanwhile, and what the clock says.
+    fn look_at_house(&mut self, now: Millis, wall: Timestamp, written: &mut Vec<Event>) -> Result<()> {
+        let rules = self.journal.setting::<RulesText>()?.map_or(String::new(), |t| t.0);
+        if self.rules.as_ref() != Some(&rules) {
+            let door = self.gate.house().door.clone();
+            match House::new(&rules, &door) {
+                Ok(house) => self.gate.set_house(house),
+                // `limen rules set` checks them; another program may not have.
+                Err(e) => crate::tell!(Warning, "{e:#}; the door goes on by the rules before"),
+            }
+            self.rules = Some(rules);
+        }
+        let orders = self.journal.setting::<DoorOrders>()?.unwrap_or_default();
+        self.gate.set_lockdown(orders.lockdown);
+        let held = self.gate.holds_open(wall, &self.journal)?;
+        let before = self.lasting;
+        (self.lasting.lockdown, self.lasting.held) = (orders.lockdown, held);
+        if self.lasting != before {
+            self.obey(decide::door(self.lasting), now)?;
+        }
+        if held != before.held {
+            written.push(self.mode(if held { "held-open" } else { "held-open-over" }, wall)?);
+        }
+        let number = orders.open.as_ref().map_or(0, |o| o.number);
+        // Orders from before the start are over.
+        let new = self.opened.replace(number).is_some_and(|seen| number > seen);
+        if let Some(order) = orders.open.filter(|o| new && o.is_fresh(wall)) {
+            let opens =
+                matches!(decide::door(DoorInputs { remote: true, ..self.lasting }), Bolt::Pulse | Bolt::Held);
+            let (kind, reason) = match opens {
+                true => (EventKind::Granted, "remote-open"),
+                false => (EventKind::Denied, "lockdown"),
+            };
+            let detail = Some(json!({ "order": order.number, "why": order.why }));
+            written.push(self.write(NewEvent { detail, ..NewEvent::new(wall, kind).because(reason) })?);
+            if opens {
+                self.step(now, Input::Grant)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mode(&mut self, reason: &str, wall: Timestamp) -> Result<Event> {
+        self.write(NewEvent::new(wall, EventKind::DoorMode).because(reason))
+    }
+
+    fn obey(&mut self, bolt: Bolt, now: Millis) -> Result<()> {
+        match bolt {
+            Bolt::Held => self.step(now, Input::Hold),
+            Bolt::Pulse => self.step(now, Input::Grant),
+            Bolt::Shut => self.step(now, Input::Shut),
+            Bolt::Rest => self.step(now, Input::LetGo),
+        }
     }
 
     fn tell(&mut self, news: News, wall: Timestamp) -> Result<Event> {
@@ -168,6 +289,8 @@ impl Actor {
             News::Held => (EventKind::DoorHeld, None),
             News::Tampered => (EventKind::Fault, Some("tamper")),
             News::Untampered => (EventKind::Fault, Some("tamper-over")),
+            News::Fire => (EventKind::DoorMode, Some("fire")),
+            News::FireOver => (EventKind::DoorMode, Some("fire-over")),
         };
         let mut event = NewEvent::new(wall, kind);
         event.reason = reason.map(str::to_owned);
@@ -177,7 +300,10 @@ impl Actor {
     /// The camera is gone: shuts the door. Frames of `opening`, which is over, may still be on their way.
     pub fn camera_lost(&mut self, now: Millis, wall: Timestamp, opening: Option<u32>) -> Result<Event> {
         self.over = self.over.max(opening);
-        self.step(now, Input::Shut)?;
+        // What holds the door open does not see by the camera.
+        if decide::door(self.lasting) != Bolt::Held {
+            self.step(now, Input::Shut)?;
+        }
         let event = self.note(EventKind::CameraLost, wall)?;
         self.board.camera(true, now);
         Ok(event)
@@ -225,26 +351,43 @@ impl Actor {
     }
 
     /// The journal's line for a verdict: ids and scores, no name, no face, no file name.
-    fn event(&self, s: &Sighting, seen: &Seen, wall: Timestamp) -> Option<NewEvent> {
-        let (kind, reason) = match &s.decision {
-            Decision::Grant { .. } => (EventKind::Granted, None),
-            Decision::Deny(why) => (EventKind::Denied, Some(why.code().to_owned())),
+    fn event(&self, verdict: &Verdict, mut detail: serde_json::Value, wall: Timestamp) -> Option<NewEvent> {
+        let face = verdict.evidence.face.as_ref();
+        let mut score = face.and_then(|f| f.best.as_ref()).map(|b| b.score);
+        let mut threshold = self.gate.policy().threshold;
+        if let Claim::One(claimed) = &verdict.evidence.claim {
+            (score, threshold) = (claimed.score, self.gate.policy().verify_threshold);
+        }
+        // A stranger is not written down under the name of whom they resemble.
+        let (kind, reason, known) = match &verdict.decision {
+            Decision::Grant { rule, shown, .. } => {
+                detail["rule"] = json!(rule);
+                detail["shown"] = json!(shown);
+                (EventKind::Granted, None, true)
+            }
+            Decision::Deny(why) => (EventKind::Denied, Some(why.code()), why.names_somebody()),
+            Decision::Pair { rule, .. } => {
+                detail["rule"] = json!(rule);
+                (EventKind::Asked, Some("second-person"), true)
+            }
+            Decision::Ask(Request::Show(missing)) => {
+                detail["missing"] = json!(missing);
+                (EventKind::Asked, Some("second-factor"), true)
+            }
+            Decision::Ask(Request::SayWho) => (EventKind::Asked, Some("say-who"), false),
             Decision::Ask(_) | Decision::Passed { .. } => return None,
         };
         let mut event = NewEvent::new(wall, kind);
-        // A stranger is not written down under the name of whom they resemble.
-        let known = !matches!(s.decision, Decision::Deny(Denial::Unknown | Denial::Ambiguous));
-        if let (true, Some(best)) = (known, &s.best) {
-            event = event.about(best.subject);
-            event.external_id = Some(best.id.clone());
+        if let (true, Some((subject, id))) = (known, &verdict.about) {
+            event = event.about(*subject);
+            event.external_id = Some(id.clone());
         }
-        event.score = s.best.as_ref().and_then(|b| Score::new(b.score).ok());
-        event.threshold = Threshold::new(self.threshold).ok();
+        event.score = score.and_then(|s| Score::new(s).ok());
+        event.threshold = Threshold::new(threshold).ok();
         event.model = Some(self.model.clone());
-        event.reason = reason;
-        event.detail = Some(json!({
-            "track": s.track.0, "frame": seen.frame.seq, "at_ms": seen.frame.at.0, "margin": s.margin,
-        }));
+        event.reason = reason.map(str::to_owned);
+        detail["margin"] = json!(face.and_then(|f| f.margin));
+        event.detail = Some(detail);
         Some(event)
     }
 }

@@ -19,6 +19,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod door;
 pub mod edit;
 pub mod enrol;
 pub mod events;
@@ -28,6 +29,7 @@ pub mod pick;
 pub mod pin;
 pub mod probe;
 pub mod release;
+pub mod rules;
 pub mod run;
 pub mod verify;
 
@@ -94,6 +96,12 @@ pub enum Command {
     Annotate(annotate::Annotate),
     /// Check a configuration file without starting anything
     Check(check::Check),
+    /// Say who may pass, when, and by what
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Open a running door, lock it down, or say how it stands
+    #[command(subcommand)]
+    Door(door::Command),
     /// Set the PIN of the service menu
     Pin(pin::Pin),
     /// Open a simulated door, from photographs
@@ -169,6 +177,8 @@ pub fn main() -> ExitCode {
         Command::Release(c) => release::run(c),
         Command::Annotate(c) => annotate::run(c),
         Command::Check(c) => check::run(c),
+        Command::Rules(c) => rules::run(c),
+        Command::Door(c) => door::run(c),
         Command::Pin(c) => pin::run(c),
         Command::Demo(c) => demo::run(c),
         Command::Doctor(c) => doctor::run(c),

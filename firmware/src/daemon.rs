@@ -25,6 +25,7 @@ use crate::controls::{self, Input, TouchSource};
 use crate::decide::PinMatch;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
+use crate::gate::{Gate, House};
 use crate::inputs;
 use crate::metrics::{Listener, Metrics};
 use crate::pin::{Digits, PinHash};
@@ -130,7 +131,6 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let relay_source: relay::RelaySource = config.door.relay.parse()?;
     let clip_time = source.is_fake() && config.camera.every_frame;
     let recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
-    let door = (recogniser.model.clone(), recogniser.policy.threshold);
     let relay = relay::open(&relay_source, config.door.active_level, config.door.gpio_driver)?;
     let wired = inputs::wired(&config.inputs).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
     let switches: Vec<_> = wired
@@ -155,7 +155,9 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         cues: Arc::clone(&cues),
     };
     let journal = Gallery::open(&config.gallery.file)?;
-    let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, door)?;
+    let gate =
+        Gate::new(recogniser.policy, recogniser.model.clone(), House::of(&journal, &config.door.name)?);
+    let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, (recogniser.model.clone(), gate))?;
     let pin = &config.controls.pin;
     if pin.is_set() {
         actor.attend();
@@ -513,7 +515,7 @@ fn recognise(
         match slot.take(PATIENCE) {
             Taken::Item(frame) => {
                 let begun = Instant::now();
-                let seen = watch.look(Arc::new(frame), Timestamp::now())?;
+                let seen = watch.look(Arc::new(frame))?;
                 metrics.frame(begun.elapsed());
                 faces.put(seen.sightings.iter().map(|s| s.detection.bbox).collect(), Overtake::NewestWins);
                 if send.send(Message::Seen(seen)).is_err() {
@@ -571,7 +573,7 @@ fn act(
                 if let Some(digits) = digits {
                     ask.try_send(digits).context("the pin thread does not take a PIN")?;
                 }
-                Vec::from_iter(event)
+                event
             }
             Ok(Message::Pin(typed)) => {
                 now = clock.now(now);

@@ -1,4 +1,4 @@
-//! What the door contact, the exit button and the tamper switch mean: a pure state machine; time comes in.
+//! What the door contact, the exit button, the tamper switch and the fire alarm mean: a pure state machine; time comes in.
 
 use crate::time::Millis;
 
@@ -23,6 +23,11 @@ pub enum Change {
         /// Whether the housing is open.
         alarm: bool,
     },
+    /// The contact of the fire alarm.
+    Fire {
+        /// Whether it asks for an open door.
+        alarm: bool,
+    },
 }
 
 /// What must be done about it, or written down.
@@ -38,6 +43,10 @@ pub enum News {
     Tampered,
     /// The housing is closed again.
     Untampered,
+    /// The fire alarm asks for an open door.
+    Fire,
+    /// No more.
+    FireOver,
 }
 
 /// What is wrong for as long as it lasts.
@@ -49,6 +58,8 @@ pub enum Alarm {
     Held,
     /// The housing is open.
     Tampered,
+    /// The fire alarm asks for an open door.
+    Fire,
 }
 
 /// One door as its switches show it.
@@ -67,6 +78,7 @@ pub struct Doorway {
     told: Option<Alarm>,
     pressed: bool,
     tampered: bool,
+    fire: bool,
 }
 
 impl Doorway {
@@ -81,6 +93,7 @@ impl Doorway {
             told: None,
             pressed: false,
             tampered: false,
+            fire: false,
         }
     }
 
@@ -122,6 +135,10 @@ impl Doorway {
                 let before = std::mem::replace(&mut self.tampered, alarm);
                 (alarm != before).then_some(if alarm { News::Tampered } else { News::Untampered })
             }
+            Change::Fire { alarm } => {
+                let before = std::mem::replace(&mut self.fire, alarm);
+                (alarm != before).then_some(if alarm { News::Fire } else { News::FireOver })
+            }
         }
     }
 
@@ -139,9 +156,23 @@ impl Doorway {
         Some(News::Held)
     }
 
-    /// What is wrong now: an open housing before an open door.
+    /// What is wrong now: a fire before an open housing before an open door.
     pub fn alarm(&self) -> Option<Alarm> {
-        if self.tampered { Some(Alarm::Tampered) } else { self.told }
+        match () {
+            () if self.fire => Some(Alarm::Fire),
+            () if self.tampered => Some(Alarm::Tampered),
+            () => self.told,
+        }
+    }
+
+    /// Whether the housing is open.
+    pub fn is_tampered(&self) -> bool {
+        self.tampered
+    }
+
+    /// Whether the fire alarm asks for an open door.
+    pub fn is_on_fire(&self) -> bool {
+        self.fire
     }
 }
 
@@ -202,6 +233,18 @@ mod tests {
         let mut door = Doorway::new(5000);
         assert_eq!(door.step(Millis(10), OPEN), None);
         assert_eq!(door.tick(Millis(5010)), Some(News::Held));
+    }
+
+    #[test]
+    fn a_fire_is_told_of_both_ways_and_before_all_else() {
+        let mut door = door();
+        assert_eq!(door.step(Millis(0), Change::Fire { alarm: false }), None);
+        assert_eq!(door.step(Millis(1), Change::Tamper { alarm: true }), Some(News::Tampered));
+        assert_eq!(door.step(Millis(2), Change::Fire { alarm: true }), Some(News::Fire));
+        assert_eq!(door.step(Millis(3), Change::Fire { alarm: true }), None);
+        assert_eq!((door.alarm(), door.is_on_fire()), (Some(Alarm::Fire), true));
+        assert_eq!(door.step(Millis(4), Change::Fire { alarm: false }), Some(News::FireOver));
+        assert_eq!(door.alarm(), Some(Alarm::Tampered));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The switches at the door, each on a GPIO line: door contact, exit button, tamper switch.
+//! The switches at the door, each on a GPIO line: door contact, exit button, tamper switch, fire alarm.
 
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub enum Switch {
     Exit,
     /// Whether the housing is open.
     Tamper,
+    /// Whether the fire alarm asks for an open door.
+    Fire,
 }
 
 impl Switch {
@@ -24,6 +26,7 @@ impl Switch {
             Self::Contact => "contact",
             Self::Exit => "exit",
             Self::Tamper => "tamper",
+            Self::Fire => "fire",
         }
     }
 
@@ -33,6 +36,7 @@ impl Switch {
             Self::Contact => Change::Contact { open: active },
             Self::Exit => Change::Exit { pressed: active },
             Self::Tamper => Change::Tamper { alarm: active },
+            Self::Fire => Change::Fire { alarm: active },
         }
     }
 }
@@ -76,12 +80,14 @@ pub fn wired(inputs: &config::Inputs) -> Result<Vec<Wired>, (&'static str, Strin
         ("inputs.contact", &inputs.contact, Switch::Contact, shut.other()),
         ("inputs.exit_button", &inputs.exit_button, Switch::Exit, inputs.exit_pressed),
         ("inputs.tamper", &inputs.tamper, Switch::Tamper, inputs.tamper_alarm),
+        ("inputs.fire", &inputs.fire, Switch::Fire, inputs.fire_alarm),
     ];
     let named = all.into_iter().filter(|(_, text, ..)| !text.is_empty());
     named
         .map(|(field, text, switch, active)| {
             let cut = match switch {
-                Switch::Contact | Switch::Tamper => active,
+                // A cut wire of a fire alarm lets people out.
+                Switch::Contact | Switch::Tamper | Switch::Fire => active,
                 Switch::Exit => active.other(),
             };
             Ok(Wired { switch, wire: Wire::named(field, text, (active, cut))? })
@@ -97,8 +103,8 @@ pub trait Sense: Send {
     fn next(&mut self, limit: Duration) -> Result<Option<bool>, RelayError>;
 }
 
-/// Takes the line, and pulls it so that a cut wire is a door that stands open, a housing that is open, and a button that
-/// nobody presses.
+/// Takes the line, and pulls it so that a cut wire is a door that stands open, a housing that is open, a fire, and a button
+/// that nobody presses.
 pub fn open(wire: &Wire) -> Result<Box<dyn Sense>, RelayError> {
     #[cfg(feature = "gpio")]
     return crate::relay::gpio::switch::open(wire);

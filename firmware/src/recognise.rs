@@ -1,40 +1,34 @@
-//! `models` and `gallery-db` joined: a frame in, who stands there and what is decided of each out.
+//! `models` and `gallery-db` joined: a frame in, who stands there and whom they resemble out.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use limen_gallery_db::Gallery;
 use limen_gallery_db::Workspace as SearchWorkspace;
-use limen_gallery_db::subject::{Standing as Suspension, Subject, SubjectId};
+use limen_gallery_db::subject::Subject;
 use limen_gallery_db::template::ModelId;
 use limen_models::geometry::Detection;
 use limen_models::manifest::Manifest;
 use limen_models::pipeline::{Embed, Face, Pipeline, StageTimes, Workspace};
-use limen_models::quality::{Limits, Quality};
+use limen_models::quality::{Limits, Quality, Reason};
 
 use crate::camera::Frame;
 use crate::config::Config;
-use crate::decide::{Candidate, Decision, Evidence, Policy, Standing, decide};
+use crate::decide::{Policy, Readers};
 use crate::time::Millis;
 use crate::track::{self, TrackId, Tracker};
 
 /// The best subject for a face.
 #[derive(Clone)]
 pub struct Match {
-    /// Identity inside the gallery.
-    pub subject: SubjectId,
-    /// External id.
-    pub id: String,
-    /// Name, for the screen only.
-    pub name: String,
+    /// Who that is.
+    pub subject: Subject,
     /// Cosine, -1 to 1.
     pub score: f32,
 }
 
-/// One face of a frame, judged.
+/// One face of a frame.
 #[derive(Clone)]
 pub struct Sighting {
     /// Its track.
@@ -45,12 +39,16 @@ pub struct Sighting {
     pub quality: Quality,
     /// The best subject, however low its score; `None` without a probe or with an empty gallery.
     pub best: Option<Match>,
-    /// Lead over the second-best subject.
+    /// Lead over the second-best subject; `None` with fewer than two.
     pub margin: Option<f32>,
-    /// The verdict.
-    pub decision: Decision,
-    /// Whether this verdict on this track is news.
-    pub is_news: bool,
+    /// Why the newest frame of this face could not be used, if so.
+    pub fault: Option<Reason>,
+    /// Good frames of it so far.
+    pub frames: u32,
+    /// Other faces of the frame at least half as large.
+    pub companions: u32,
+    /// The fused probe, of unit length; `None` before a usable frame, and where the newest is none.
+    pub probe: Option<Arc<[f32]>>,
 }
 
 /// Whether a gallery that is not there is made.
@@ -65,8 +63,8 @@ pub enum GalleryFile {
 /// What the gallery says of a probe.
 #[derive(Default)]
 pub struct Nearest {
-    /// The best subject and its score; `None` for an empty gallery.
-    pub best: Option<(Subject, f32)>,
+    /// The best subject; `None` for an empty gallery.
+    pub best: Option<Match>,
     /// Lead over the second-best subject; `None` with fewer than two.
     pub margin: Option<f32>,
 }
@@ -98,11 +96,17 @@ impl Recogniser {
         }
         let manifest = Manifest::load(&config.models.folder)?;
         let selection = manifest.select(config.embedder())?;
-        let threshold = if config.decision.threshold == 0.0 {
-            let point = selection.threshold(config.decision.false_match_rate);
-            point.context("decision.false_match_rate cannot be met")?.threshold
-        } else {
-            config.decision.threshold
+        let at = |rate, field| {
+            let point = selection.threshold(rate).with_context(|| format!("decision.{field} cannot be met"));
+            Ok::<_, anyhow::Error>(point?.threshold)
+        };
+        let threshold = match config.decision.threshold {
+            0.0 => at(config.decision.false_match_rate, "false_match_rate")?,
+            set => set,
+        };
+        let verify_threshold = match config.decision.threshold {
+            0.0 => at(config.decision.verify_false_match_rate, "verify_false_match_rate")?,
+            set => set,
         };
         let model = ModelId::new(selection.model_id())?;
         let pipeline = Pipeline::load(
@@ -120,6 +124,8 @@ impl Recogniser {
             min_frames: config.decision.min_frames,
             cool_down_ms: config.decision.cool_down_ms,
             companions: config.decision.companions,
+            verify_threshold,
+            readers: Readers::None,
         };
         Ok(Self { pipeline, gallery, model, policy, search: RefCell::default() })
     }
@@ -131,20 +137,8 @@ impl Recogniser {
         let Some(best) = candidates.best() else { return Ok(Nearest::default()) };
         let score = best.score.value();
         let subject = self.gallery.subject(best.subject)?;
-        Ok(Nearest { best: subject.map(|s| (s, score)), margin: candidates.margin() })
-    }
-}
-
-/// A subject's standing at `now`. The validity ends at its last moment: `valid_until` itself is outside.
-pub fn standing(subject: &Subject, now: Timestamp) -> Standing {
-    if subject.standing == Suspension::Suspended {
-        Standing::Suspended
-    } else if subject.valid_from.is_some_and(|from| now < from) {
-        Standing::NotYetValid
-    } else if subject.valid_until.is_some_and(|until| now >= until) {
-        Standing::Expired
-    } else {
-        Standing::Valid
+        let best = subject.map(|subject| Match { subject, score });
+        Ok(Nearest { best, margin: candidates.margin() })
     }
 }
 
@@ -166,8 +160,6 @@ pub struct Watch {
     /// The camera's opening that is followed.
     opening: u32,
     tracker: Tracker,
-    told: HashMap<TrackId, Decision>,
-    granted: HashMap<String, Millis>,
 }
 
 /// What was seen in one frame.
@@ -191,13 +183,11 @@ impl Watch {
             full_search_ms,
             opening: 0,
             tracker: Tracker::new(tracks),
-            told: HashMap::new(),
-            granted: HashMap::new(),
         }
     }
 
-    /// Judges every face of `frame`; `now` is the wall clock, for validity dates.
-    pub fn look(&mut self, frame: Arc<Frame>, now: Timestamp) -> Result<Seen> {
+    /// Finds every face of `frame`, and whom it resembles.
+    pub fn look(&mut self, frame: Arc<Frame>) -> Result<Seen> {
         // Somebody may have been enrolled or removed by another program.
         self.recogniser.gallery.refresh()?;
         if frame.opening != self.opening {
@@ -217,100 +207,32 @@ impl Watch {
         let ids = self.tracker.update(frame.at, faces);
         let mut sightings = Vec::with_capacity(faces.len());
         for (i, (face, track)) in faces.iter().zip(ids).enumerate() {
-            sightings.push(self.judge(faces, i, face, track, frame.at, now)?);
+            sightings.push(self.sight(face, track, companions(faces, i))?);
         }
         self.workspace = workspace;
-        let tracker = &self.tracker;
-        self.told.retain(|id, _| tracker.get(*id).is_some());
-        let cool_down = self.recogniser.policy.cool_down_ms;
-        self.granted.retain(|_, at| frame.at.since(*at) < cool_down);
         Ok(Seen { frame, sightings, times })
     }
 
-    fn judge(
-        &mut self,
-        faces: &[Face],
-        index: usize,
-        face: &Face,
-        track: TrackId,
-        at: Millis,
-        now: Timestamp,
-    ) -> Result<Sighting> {
+    fn sight(&mut self, face: &Face, track: TrackId, companions: u32) -> Result<Sighting> {
         let followed = self.tracker.get(track);
         let fault = followed.and_then(|t| t.fault);
         let frames = followed.map_or(0, |t| t.frames);
-        let probe = followed.and_then(|t| t.probe());
         // A face that cannot be used now is not named after what it was before.
+        let probe = followed.and_then(|t| t.probe()).filter(|_| fault.is_none());
         let Nearest { best, margin } = match probe {
-            Some(probe) if fault.is_none() => self.recogniser.nearest(probe)?,
-            _ => Nearest::default(),
+            Some(probe) => self.recogniser.nearest(probe)?,
+            None => Nearest::default(),
         };
-        let evidence = Evidence {
-            best: best.as_ref().map(|(s, score)| Candidate {
-                id: s.external_id.clone(),
-                score: *score,
-                standing: standing(s, now),
-            }),
-            margin,
-            frames,
-            fault,
-            companions: companions(faces, index),
-            since_grant_ms: best
-                .as_ref()
-                .and_then(|(s, _)| self.granted.get(&s.external_id))
-                .map(|then| at.since(*then)),
-        };
-        let decision = decide(&evidence, &self.recogniser.policy);
-        if let Decision::Grant { id, .. } = &decision {
-            self.granted.insert(id.clone(), at);
-        }
-        let is_news = self.is_news(track, &decision);
         Ok(Sighting {
             track,
             detection: face.detection,
             quality: face.quality.clone(),
-            best: best.map(|(s, score)| Match { subject: s.id, id: s.external_id, name: s.name, score }),
+            best,
             margin,
-            decision,
-            is_news,
+            fault,
+            frames,
+            companions,
+            probe: probe.map(Arc::from),
         })
-    }
-
-    /// A grant is always news; a denial once per track and reason; requests never go to the journal.
-    fn is_news(&mut self, track: TrackId, decision: &Decision) -> bool {
-        match decision {
-            Decision::Grant { .. } => {
-                self.told.insert(track, decision.clone());
-                true
-            }
-            Decision::Deny(_) => self.told.insert(track, decision.clone()).as_ref() != Some(decision),
-            Decision::Ask(_) | Decision::Passed { .. } => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use limen_gallery_db::subject::NewSubject;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
-    }
-
-    #[test]
-    fn validity_begins_with_its_first_moment_and_ends_before_its_last() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut gallery = Gallery::open(&dir.path().join("g.db")).unwrap();
-        let mut new = NewSubject::new("7", "Somebody");
-        (new.valid_from, new.valid_until) = (Some(at(0)), Some(at(10)));
-        let subject = gallery.add_subject(&new).unwrap();
-        for (second, want) in
-            [(-1, Standing::NotYetValid), (0, Standing::Valid), (9, Standing::Valid), (10, Standing::Expired)]
-        {
-            assert_eq!(standing(&subject, at(second)), want, "second {second}");
-        }
-        let suspended = Subject { standing: Suspension::Suspended, ..subject };
-        assert_eq!(standing(&suspended, at(5)), Standing::Suspended);
     }
 }

@@ -17,7 +17,7 @@ use crate::event::{self, Event, EventFilter, NewEvent};
 use crate::file::{self, Access, Check, Options};
 pub(crate) use crate::gallery::held::Held;
 pub(crate) use crate::gallery::indices::{Indices, Row};
-use crate::score::Score;
+use crate::score::{Score, cosine};
 use crate::search::{Candidates, Workspace};
 use crate::subject::{self, Key, NewSubject, Standing, Subject, SubjectId};
 use crate::template::{self, ModelId, Template, TemplateId, Which};
@@ -325,6 +325,19 @@ impl Gallery {
         probe: &[f32],
     ) -> Result<Option<Score>, GalleryError> {
         self.search(model, |db, held| held.verify(db, subject, probe)).map(Option::flatten)
+    }
+
+    /// What [`Gallery::verify`] gives, from the file alone: for whoever compares with one person now and then, and keeps no
+    /// index for it.
+    pub fn compare(
+        &self,
+        model: &ModelId,
+        subject: SubjectId,
+        probe: &[f32],
+    ) -> Result<Option<Score>, GalleryError> {
+        let templates = self.templates(subject)?;
+        let theirs = templates.iter().filter(|t| t.model == *model && t.vector.length() == probe.len());
+        Ok(theirs.map(|t| cosine(&t.vector.decode(), probe)).max())
     }
 
     /// Sets how many bytes of exact vectors are held in memory for each model, 24 MiB unless set: those of 12,288

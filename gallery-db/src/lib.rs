@@ -35,6 +35,7 @@ pub mod setting;
 pub mod subject;
 pub mod template;
 mod time;
+pub mod whereabouts;
 
 pub use backup::{ExportReport, ImportReport, Journal, OnExisting};
 pub use enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Enrolment, Existing, Sample, SampleFault};
@@ -49,3 +50,4 @@ pub use search::{Candidate, Candidates, Index, Kernel, Workspace};
 pub use setting::Setting;
 pub use subject::{NewSubject, Standing, Subject, SubjectId};
 pub use template::{Encoding, ModelId, Template, TemplateId, TemplateVector};
+pub use whereabouts::Whereabouts;

@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use limen_gallery_db::Subject;
 
 use embedded_graphics::geometry::{OriginDimensions, Size};
 
 use crate::controls::Input;
 use crate::decide::Decision;
+use crate::display::icon::Icon;
 use crate::display::screens::service_menu::{Camera, Facts};
 use crate::display::screens::{
-    self, CameraLost, Denied, FaceMark, Granted, Idle, Live, OutOfOrder, PinPad, ServiceMenu, demo,
+    self, CameraLost, Denied, FaceMark, Granted, Idle, Live, Message, OutOfOrder, PinPad, ServiceMenu, demo,
 };
-use crate::display::{Language, Panel, Screen, Stage, palette, show};
+use crate::display::{Language, Panel, Screen, Stage, Words, palette, show};
 use crate::doorway::Alarm;
+use crate::gate::Verdict;
 use crate::menu::View;
 use crate::recognise::{Match, Seen, Sighting};
 use crate::slot::{Overtake, Slot};
@@ -118,15 +121,34 @@ impl Board {
         }
     }
 
-    /// A frame was looked at. A face is named from `threshold` on.
-    pub fn frame(&mut self, seen: &Seen, threshold: f32, now: Millis, wall: Timestamp) {
+    /// A frame was looked at, with a verdict on each face. A face is named from `threshold` on.
+    pub fn frame(&mut self, seen: &Seen, verdicts: &[Verdict], threshold: f32, now: Millis, wall: Timestamp) {
         let language = Arc::clone(&self.voice.language);
-        let mut news = seen.sightings.iter().filter(|s| s.is_news);
-        if let Some((verdict, tone)) = news.find_map(|s| verdict(s, &language)) {
+        let mut news = seen.sightings.iter().zip(verdicts).filter(|(_, v)| v.is_news);
+        let said = news.find_map(|(s, v)| {
+            let name = s.best.as_ref().map_or("", |b| name(b, &language));
+            verdict(&v.decision, name, &language)
+        });
+        if let Some((verdict, tone)) = said {
             self.sound(Some(tone));
             self.hold(&verdict, None, now);
         } else if self.voice.panel.is_some() && !self.rests(now) {
-            self.show(&live(seen, threshold, wall, &language), None, now);
+            self.show(&live(seen, verdicts, threshold, wall, &language), None, now);
+        }
+    }
+
+    /// Something was shown at a reader, by `who` if that is known: what is said of it, be it a verdict or what is to be shown
+    /// besides.
+    pub fn said(&mut self, decision: &Decision, who: Option<&Subject>, now: Millis) {
+        let language = Arc::clone(&self.voice.language);
+        let name = who.map_or("", |who| writable(who, &language));
+        if let Some((verdict, tone)) = verdict(decision, name, &language) {
+            self.sound(Some(tone));
+            self.hold(&verdict, None, now);
+        } else if let Some(hint) = hint(decision, &language.words) {
+            let screen =
+                Screen::Message(Message { icon: Icon::Info, title: hint.to_owned(), text: String::new() });
+            self.hold(&screen, None, now);
         }
     }
 
@@ -223,29 +245,38 @@ impl Board {
     }
 }
 
-fn verdict(s: &Sighting, language: &Language) -> Option<(Screen<'static>, Tone)> {
+fn verdict(decision: &Decision, name: &str, language: &Language) -> Option<(Screen<'static>, Tone)> {
     let words = &language.words;
-    match &s.decision {
-        Decision::Grant { .. } => {
-            let name = s.best.as_ref().map_or("", |b| name(b, language));
-            Some((Screen::Granted(Granted::new(words, name)), Tone::Granted))
-        }
+    match decision {
+        Decision::Grant { .. } => Some((Screen::Granted(Granted::new(words, name)), Tone::Granted)),
         Decision::Deny(why) => Some((Screen::Denied(Denied::new(words, *why)), Tone::Denied)),
-        Decision::Ask(_) | Decision::Passed { .. } => None,
+        Decision::Ask(_) | Decision::Pair { .. } | Decision::Passed { .. } => None,
+    }
+}
+
+/// What the person should do; `None` for nothing.
+fn hint<'a>(decision: &Decision, words: &'a Words) -> Option<&'a str> {
+    match decision {
+        Decision::Ask(request) => Some(words.hint(*request)),
+        Decision::Pair { .. } => Some(words.second_person()),
+        Decision::Grant { .. } | Decision::Deny(_) | Decision::Passed { .. } => None,
     }
 }
 
 /// The clock while nobody is there, else the picture with a box on each face.
-fn live<'a>(seen: &'a Seen, threshold: f32, wall: Timestamp, language: &'a Language) -> Screen<'a> {
-    let words = &language.words;
+fn live<'a>(
+    seen: &'a Seen,
+    verdicts: &[Verdict],
+    threshold: f32,
+    wall: Timestamp,
+    language: &'a Language,
+) -> Screen<'a> {
     let area = |s: &Sighting| s.detection.bbox.area();
-    let Some(largest) = seen.sightings.iter().max_by(|a, b| area(a).total_cmp(&area(b))) else {
+    let there = seen.sightings.iter().zip(verdicts);
+    let Some((_, largest)) = there.max_by(|a, b| area(a.0).total_cmp(&area(b.0))) else {
         return idle(wall, language);
     };
-    let hint = match largest.decision {
-        Decision::Ask(request) => words.hint(request).to_owned(),
-        _ => String::new(),
-    };
+    let hint = hint(&largest.decision, &language.words).unwrap_or_default().to_owned();
     let faces = seen.sightings.iter().map(|s| mark(s, threshold, language)).collect();
     Screen::Live(Live { frame: &seen.frame.image, faces, hint })
 }
@@ -262,11 +293,17 @@ fn mark<'a>(s: &'a Sighting, threshold: f32, language: &'a Language) -> FaceMark
         name: known.map_or(language.words.unknown(), |b| name(b, language)),
         score: s.best.as_ref().map(|b| b.score),
         // The same person has the same colour every day: by the id, not by the order of arrival.
-        colour: known.map_or(palette::UNKNOWN, |b| palette::colour(b.id.bytes().map(usize::from).sum())),
+        colour: known.map_or(palette::UNKNOWN, |b| {
+            palette::colour(b.subject.external_id.bytes().map(usize::from).sum())
+        }),
     }
 }
 
 /// The name, or the id of somebody whose name no font here can write.
 fn name<'a>(who: &'a Match, language: &Language) -> &'a str {
-    if language.fonts.can_write(&who.name) { &who.name } else { &who.id }
+    writable(&who.subject, language)
+}
+
+fn writable<'a>(who: &'a Subject, language: &Language) -> &'a str {
+    if language.fonts.can_write(&who.name) { &who.name } else { &who.external_id }
 }

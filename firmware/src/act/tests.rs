@@ -5,43 +5,41 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use limen_gallery_db::subject::{NewSubject, SubjectId};
+use limen_gallery_db::subject::{NewSubject, Subject};
 use limen_models::geometry::{BBox, Detection, Landmarks};
 use limen_models::image::RgbImage;
 use limen_models::pipeline::StageTimes;
 use limen_models::quality::Quality;
 
+use super::orders::OpenOrder;
 use super::*;
 use crate::camera::Frame;
-use crate::decide::{Candidate, Companions, Evidence, Policy, Standing};
+use crate::decide::{Companions, Policy, Readers};
 use crate::display::canvas::Canvas;
 use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
-use crate::recognise::Match;
+use crate::gate::House;
+use crate::recognise::{Match, Sighting};
 use crate::relay::FailState;
 use crate::relay::fake::{EdgeLog, FakeRelay};
 use crate::slot::Taken;
 use crate::sound::Tone;
 use crate::track::TrackId;
 
-/// What follows on one good frame in which the gallery's best is `best`.
-fn decided(best: Option<Candidate>) -> Decision {
-    let policy = Policy {
-        threshold: 0.4,
-        min_margin: 0.0,
-        min_frames: 1,
-        cool_down_ms: 0,
-        companions: Companions::Allowed,
-    };
-    let evidence =
-        Evidence { best, margin: None, frames: 1, fault: None, companions: 0, since_grant_ms: None };
-    decide::decide(&evidence, &policy)
-}
+const POLICY: Policy = Policy {
+    threshold: 0.4,
+    verify_threshold: 0.3,
+    min_margin: 0.0,
+    min_frames: 1,
+    cool_down_ms: 0,
+    companions: Companions::Allowed,
+    readers: Readers::None,
+};
 
 /// A gallery with one subject, "7".
-fn gallery(folder: &Path) -> (std::path::PathBuf, SubjectId) {
+fn gallery(folder: &Path) -> (std::path::PathBuf, Subject) {
     let file = folder.join("g.db");
     let subject = Gallery::open(&file).unwrap().add_subject(&NewSubject::new("7", "Somebody")).unwrap();
-    (file, subject.id)
+    (file, subject)
 }
 
 fn voice(panel: Option<Box<dyn Panel>>) -> Voice {
@@ -54,13 +52,14 @@ fn actor(journal: Gallery) -> (Actor, EdgeLog) {
     let relay = FakeRelay::new();
     let log = relay.log();
     let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
-    let door = (ModelId::new("m").unwrap(), 0.4);
+    let model = ModelId::new("m").unwrap();
+    let gate = Gate::new(POLICY, model.clone(), House::new("", "front").unwrap());
     let door_of = (pulse, Doorway::new(5000));
-    (Actor::new(Box::new(relay), door_of, voice(None), journal, door).unwrap(), log)
+    (Actor::new(Box::new(relay), door_of, voice(None), journal, (model, gate)).unwrap(), log)
 }
 
 /// A frame at `at` ms in which the subject is let in.
-fn granted(subject: SubjectId, at: u64) -> Seen {
+fn granted(subject: &Subject, at: u64) -> Seen {
     let frame = Frame {
         image: RgbImage::filled(8, 8, [0; 3]).unwrap(),
         seq: 1,
@@ -72,10 +71,12 @@ fn granted(subject: SubjectId, at: u64) -> Seen {
         track: TrackId(0),
         detection: Detection { bbox: BBox::default(), landmarks: Landmarks::default(), confidence: 1.0 },
         quality: Quality { measures: None, score: 1.0, reasons: Default::default() },
-        best: Some(Match { subject, id: "7".into(), name: "Somebody".into(), score: 0.6 }),
+        best: Some(Match { subject: subject.clone(), score: 0.6 }),
         margin: None,
-        decision: decided(Some(Candidate { id: "7".into(), score: 0.6, standing: Standing::Valid })),
-        is_news: true,
+        fault: None,
+        frames: 1,
+        companions: 0,
+        probe: None,
     };
     Seen { frame: Arc::new(frame), sightings: vec![sighting], times: StageTimes::default() }
 }
@@ -85,7 +86,7 @@ fn a_grant_that_cannot_be_journalled_opens_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (file, subject) = gallery(dir.path());
     let (mut actor, log) = actor(Gallery::open_read_only(&file).unwrap());
-    let e = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).err().unwrap();
+    let e = actor.frame(&granted(&subject, 100), Millis(100), Timestamp::now()).err().unwrap();
     assert!(e.to_string().contains("the door stays shut"), "{e}");
     assert!(log.edges().is_empty());
 }
@@ -124,7 +125,7 @@ fn a_door_without_a_display_opens_all_the_same() {
     let (mut actor, log) = actor(Gallery::open(&file).unwrap());
     let cut = Seeing(Canvas::new(240, 240).unwrap(), None);
     actor.board = Board::new(voice(Some(Box::new(cut))));
-    assert_eq!(actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
+    assert_eq!(actor.frame(&granted(&subject, 100), Millis(100), Timestamp::now()).unwrap().len(), 1);
     assert_eq!(log.edges().len(), 1);
     actor.camera_lost(Millis(300), Timestamp::now(), None).unwrap();
     assert_eq!(log.edges().len(), 2);
@@ -138,13 +139,13 @@ fn verdicts_stay_for_their_time_and_alarms_and_a_lost_camera_while_they_last() {
     let (mut actor, _) = actor(Gallery::open(&file).unwrap());
     let shown = watched(&mut actor);
     let wall = Timestamp::now();
-    let nobody = |at| Seen { sightings: vec![], ..granted(subject, at) };
+    let nobody = |at| Seen { sightings: vec![], ..granted(&subject, at) };
     let contact = |open| Change::Contact { open };
     let told = || shown.try_iter().collect::<Vec<_>>();
 
     actor.switch(contact(false), Millis(0), wall).unwrap();
     actor.frame(&nobody(50), Millis(50), wall).unwrap();
-    actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+    actor.frame(&granted(&subject, 100), Millis(100), wall).unwrap();
     actor.frame(&nobody(599), Millis(599), wall).unwrap();
     actor.frame(&nobody(600), Millis(600), wall).unwrap();
     assert_eq!(told(), [Idle, Granted, Idle]);
@@ -156,7 +157,7 @@ fn verdicts_stay_for_their_time_and_alarms_and_a_lost_camera_while_they_last() {
     actor.frame(&nobody(5500), Millis(5500), wall).unwrap();
     // Forced, and left open, and the camera is gone: the worse of both is told.
     actor.switch(contact(true), Millis(6000), wall).unwrap();
-    actor.frame(&granted(subject, 6100), Millis(6100), wall).unwrap();
+    actor.frame(&granted(&subject, 6100), Millis(6100), wall).unwrap();
     actor.frame(&nobody(6700), Millis(6700), wall).unwrap();
     actor.camera_lost(Millis(6800), wall, None).unwrap();
     actor.tick(Millis(6900), wall).unwrap();
@@ -188,13 +189,12 @@ fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
     let contact = |open| Change::Contact { open };
     let (once, alarm) = (|tone| Some((Some(tone), None)), Some(Tone::Alarm));
 
-    actor.frame(&granted(subject, 100), Millis(100), wall).unwrap();
+    actor.frame(&granted(&subject, 100), Millis(100), wall).unwrap();
     assert_eq!(heard(), once(Tone::Granted));
-    let mut denied = granted(subject, 200);
-    denied.sightings[0].decision = decided(None);
+    let mut denied = granted(&subject, 200);
+    denied.sightings[0].best = None;
     actor.frame(&denied, Millis(200), wall).unwrap();
     assert_eq!(heard(), once(Tone::Denied));
-    denied.sightings[0].is_news = false;
     actor.frame(&denied, Millis(250), wall).unwrap();
     actor.switch(contact(false), Millis(300), wall).unwrap();
     assert_eq!(heard(), None);
@@ -203,10 +203,10 @@ fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
     assert_eq!(heard(), Some((alarm, alarm)));
     actor.tick(Millis(5500), wall).unwrap();
     assert_eq!(heard(), None, "the player goes on by itself");
-    actor.frame(&granted(subject, 6000), Millis(6000), wall).unwrap();
+    actor.frame(&granted(&subject, 6000), Millis(6000), wall).unwrap();
     assert_eq!(heard(), Some((Some(Tone::Granted), alarm)));
     actor.switch(contact(false), Millis(6500), wall).unwrap();
-    assert_eq!(heard(), Some((None, None)));
+    assert_eq!(heard(), Some((Vec::new(), None)));
     actor.camera_lost(Millis(7000), wall, None).unwrap();
     assert_eq!(heard(), once(Tone::CameraLost));
     actor.camera_back(Millis(7500), wall).unwrap();
@@ -225,12 +225,12 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     // 240x240: columns of 80, rows of 48 below a head of 48; enter is at the lower right.
     let two = Press::Tap { x: 120, y: 70 };
     let enter = Press::Tap { x: 200, y: 220 };
-    assert_eq!(actor.press(two, Millis(0), wall).unwrap(), (None, None), "nobody is attended to");
+    assert_eq!(actor.press(two, Millis(0), wall).unwrap(), (Vec::new(), None), "nobody is attended to");
     assert_eq!(told(), []);
 
     actor.attend();
     actor.switch(Change::Contact { open: false }, Millis(0), wall).unwrap();
-    assert_eq!(actor.press(two, Millis(10), wall).unwrap(), (None, None));
+    assert_eq!(actor.press(two, Millis(10), wall).unwrap(), (Vec::new(), None));
     for _ in 0..4 {
         actor.press(two, Millis(20), wall).unwrap();
     }
@@ -238,11 +238,11 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     // Recognition goes on: the door opens, and shuts at its moment while digits are out to be compared.
     let (_, digits) = actor.press(enter, Millis(30), wall).unwrap();
     assert!(digits.is_some());
-    assert_eq!(actor.frame(&granted(subject, 100), Millis(100), wall).unwrap().len(), 1);
+    assert_eq!(actor.frame(&granted(&subject, 100), Millis(100), wall).unwrap().len(), 1);
     assert_eq!(told(), [PinPad, Granted]);
     assert_eq!(actor.deadline(Millis(100)), Some(Millis(1100)));
     // What cannot be seen cannot be touched.
-    assert_eq!(actor.press(enter, Millis(200), wall).unwrap(), (None, None));
+    assert_eq!(actor.press(enter, Millis(200), wall).unwrap(), (Vec::new(), None));
     actor.tick(Millis(600), wall).unwrap();
     actor.tick(Millis(1100), wall).unwrap();
     assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(1100));
@@ -253,7 +253,7 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     // An alarm hides the menu for as long as it lasts.
     actor.switch(Change::Contact { open: true }, Millis(5000), wall).unwrap();
     actor.tick(Millis(6000), wall).unwrap();
-    assert_eq!(actor.press(two, Millis(6100), wall).unwrap(), (None, None));
+    assert_eq!(actor.press(two, Millis(6100), wall).unwrap(), (Vec::new(), None));
     actor.switch(Change::Contact { open: false }, Millis(7000), wall).unwrap();
     assert_eq!(told(), [Alarm, ServiceMenu]);
     // A camera that is lost is seen for the time of a verdict, and then on the menu.
@@ -288,11 +288,11 @@ fn a_pulse_ends_at_its_own_moment_however_late_the_call() {
     let dir = tempfile::tempdir().unwrap();
     let (file, subject) = gallery(dir.path());
     let (mut actor, log) = actor(Gallery::open(&file).unwrap());
-    let written = actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+    let written = actor.frame(&granted(&subject, 100), Millis(100), Timestamp::now()).unwrap();
     assert_eq!(written.len(), 1);
-    assert_eq!(actor.tick(Millis(1099), Timestamp::now()).unwrap(), None);
+    assert_eq!(actor.tick(Millis(1099), Timestamp::now()).unwrap(), []);
     assert_eq!(log.edges().len(), 1);
-    assert_eq!(actor.tick(Millis(9000), Timestamp::now()).unwrap(), None);
+    assert_eq!(actor.tick(Millis(9000), Timestamp::now()).unwrap(), []);
     let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
     assert_eq!(times, [100, 1100]);
 }
@@ -305,7 +305,7 @@ fn switches_open_the_door_shut_it_and_are_written_down() {
         let wall = Timestamp::now();
         let events = match change {
             Some(change) => actor.switch(change, Millis(at), wall).unwrap(),
-            None => Vec::from_iter(actor.tick(Millis(at), wall).unwrap()),
+            None => actor.tick(Millis(at), wall).unwrap(),
         };
         events.iter().map(|e| format!("{} {}", e.kind, e.reason.as_deref().unwrap_or_default())).collect()
     };
@@ -338,12 +338,12 @@ fn a_lost_camera_shuts_the_door_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let (file, subject) = gallery(dir.path());
     let (mut actor, log) = actor(Gallery::open(&file).unwrap());
-    actor.frame(&granted(subject, 100), Millis(100), Timestamp::now()).unwrap();
+    actor.frame(&granted(&subject, 100), Millis(100), Timestamp::now()).unwrap();
     let event = actor.camera_lost(Millis(300), Timestamp::now(), Some(0)).unwrap();
     assert_eq!(event.kind, EventKind::CameraLost);
     assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(300));
     // A verdict on what was seen before comes too late; one on what the camera sees once it is back does not.
-    let late = granted(subject, 290);
+    let late = granted(&subject, 290);
     assert!(actor.frame(&late, Millis(400), Timestamp::now()).unwrap().is_empty());
     assert_eq!(log.edges().len(), 2);
     let mut frame = Frame::clone(&late.frame);
@@ -351,4 +351,81 @@ fn a_lost_camera_shuts_the_door_at_once() {
     let back = Seen { frame: Arc::new(frame), ..late };
     assert_eq!(actor.frame(&back, Millis(900), Timestamp::now()).unwrap().len(), 1);
     assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(900));
+}
+
+/// What events say, in words.
+fn words(events: &[Event]) -> Vec<String> {
+    events.iter().map(|e| format!("{} {}", e.kind, e.reason.as_deref().unwrap_or_default())).collect()
+}
+
+#[test]
+fn a_lockdown_keeps_out_lets_out_and_gives_way_to_a_fire() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let mut admin = Gallery::open(&file).unwrap();
+    let wall = Timestamp::now();
+    let order = |number| Some(OpenOrder { number, at: wall, why: "parcel".into() });
+    admin.set(&DoorOrders { lockdown: false, open: order(6) }).unwrap();
+    assert!(actor.tick(Millis(0), wall).unwrap().is_empty(), "an order from before the start is over");
+    admin.set(&DoorOrders { lockdown: false, open: order(7) }).unwrap();
+    assert!(actor.tick(Millis(249), wall).unwrap().is_empty());
+    let opened = actor.tick(Millis(250), wall).unwrap();
+    assert_eq!(words(&opened), ["granted remote-open"]);
+    assert_eq!(opened[0].detail, Some(json!({ "order": 7, "why": "parcel" })));
+    assert_eq!(words(&actor.tick(Millis(1250), wall).unwrap()), [""; 0], "once, for a pulse");
+
+    admin.set(&DoorOrders { lockdown: true, open: order(8) }).unwrap();
+    assert_eq!(words(&actor.tick(Millis(2000), wall).unwrap()), ["denied lockdown"]);
+    assert_eq!(
+        words(&actor.frame(&granted(&subject, 2100), Millis(2100), wall).unwrap()),
+        ["denied lockdown"]
+    );
+    let exit = |pressed| Change::Exit { pressed };
+    assert_eq!(words(&actor.switch(exit(true), Millis(3000), wall).unwrap()), ["granted exit-button"]);
+    actor.switch(exit(false), Millis(3100), wall).unwrap();
+    let fire = |alarm| Change::Fire { alarm };
+    assert_eq!(words(&actor.switch(fire(true), Millis(5000), wall).unwrap()), ["door-mode fire"]);
+    actor.camera_lost(Millis(6000), wall, None).unwrap();
+    actor.tick(Millis(99_000), wall).unwrap();
+    assert_eq!(words(&actor.switch(fire(false), Millis(100_000), wall).unwrap()), ["door-mode fire-over"]);
+    admin.set(&DoorOrders::default()).unwrap();
+    actor.tick(Millis(101_000), wall).unwrap();
+    assert_eq!(
+        words(&actor.frame(&granted(&subject, 101_500), Millis(101_500), wall).unwrap()),
+        ["granted "]
+    );
+    let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
+    assert_eq!(times, [250, 1250, 3000, 4000, 5000, 100_000, 101_500]);
+}
+
+#[test]
+fn a_door_is_held_open_by_the_clock_and_follows_rules_that_are_set_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let mut admin = Gallery::open(&file).unwrap();
+    let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+    let (before, during, after) =
+        (at("2026-11-30T08:59:59Z"), at("2026-11-30T09:00:00Z"), at("2026-11-30T17:00:00Z"));
+    actor.tick(Millis(0), before).unwrap();
+    let hours = "time_zone = \"UTC\"\n[schedules.office]\nevery = [\"09:00-17:00\"]\n[[hold_open]]\nschedule = \"office\"\n\
+                 [[rules]]\nname = \"all\"\nschedule = \"office\"";
+    admin.set(&RulesText(hours.into())).unwrap();
+    assert_eq!(words(&actor.tick(Millis(300), before).unwrap()), [""; 0]);
+    assert_eq!(
+        words(&actor.frame(&granted(&subject, 400), Millis(400), before).unwrap()),
+        ["denied outside-hours"]
+    );
+    assert_eq!(words(&actor.tick(Millis(600), during).unwrap()), ["door-mode held-open"]);
+    // Whoever opens the housing does not find it open, and finds it so again afterwards.
+    let tamper = |alarm| Change::Tamper { alarm };
+    assert_eq!(words(&actor.switch(tamper(true), Millis(700), during).unwrap()), ["fault tamper"]);
+    assert_eq!(words(&actor.switch(tamper(false), Millis(800), during).unwrap()), ["fault tamper-over"]);
+    // Rules that are none change nothing.
+    admin.set(&RulesText("rule = 1".into())).unwrap();
+    actor.tick(Millis(1200), during).unwrap();
+    assert_eq!(words(&actor.tick(Millis(1500), after).unwrap()), ["door-mode held-open-over"]);
+    let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
+    assert_eq!(times, [600, 700, 800, 1500]);
 }

@@ -31,6 +31,11 @@ impl File {
             (None, None) => Config::default().gallery.file,
         })
     }
+
+    /// The gallery itself.
+    pub fn open(&self) -> Result<Gallery> {
+        Ok(Gallery::open(&self.path()?)?)
+    }
 }
 
 /// The commands.
@@ -152,7 +157,7 @@ pub fn run(command: &Command) -> Result<Exit> {
                 OnExistingArg::Skip => OnExisting::Skip,
                 OnExistingArg::Replace => OnExisting::Replace,
             };
-            let mut gallery = Gallery::open(&file.path()?)?;
+            let mut gallery = file.open()?;
             let event = NewEvent::new(Timestamp::now(), EventKind::Imported);
             let report = gallery.noting(event).import(from, existing)?;
             crate::say!(
@@ -259,7 +264,7 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
 }
 
 fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
-    let mut gallery = Gallery::open(&file.path()?)?;
+    let mut gallery = file.open()?;
     let subject = find(&gallery, id)?;
     let kind = match standing {
         Standing::Suspended => EventKind::Suspended,
@@ -272,7 +277,7 @@ fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
 }
 
 fn remove(file: &File, ids: &[String]) -> Result<Exit> {
-    let mut gallery = Gallery::open(&file.path()?)?;
+    let mut gallery = file.open()?;
     // All or nobody: a mistyped id must not leave half the list removed.
     let subjects = ids.iter().map(|id| find(&gallery, id)).collect::<Result<Vec<_>>>()?;
     for s in subjects {
@@ -284,7 +289,7 @@ fn remove(file: &File, ids: &[String]) -> Result<Exit> {
 }
 
 fn erase(file: &File, ids: &[String]) -> Result<Exit> {
-    let mut gallery = Gallery::open(&file.path()?)?;
+    let mut gallery = file.open()?;
     for id in ids {
         let event = NewEvent::new(Timestamp::now(), EventKind::Removed).because("erased");
         let events = gallery.noting(event).erase_subject(id)?;

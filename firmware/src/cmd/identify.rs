@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use crate::cmd::probe::{Photo, face_json, faults, look, progress};
 use crate::cmd::{Exit, Site, photo_exit, shown};
-use crate::decide::{Candidate, Companions, Decision, Evidence, Policy, Request, decide};
-use crate::recognise::{GalleryFile, Nearest, Recogniser, standing};
+use crate::decide::{
+    Candidate, Claim, Companions, Decision, Evidence, Face as Seen, Person, Policy, Request, decide,
+};
+use crate::gate::standing;
+use crate::recognise::{GalleryFile, Match, Nearest, Recogniser};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -94,24 +97,23 @@ fn answer(recogniser: &Recogniser, photo: &Photo) -> Result<Vec<Answer>> {
             Some(e) => recogniser.nearest(e.values())?,
             None => Nearest::default(),
         };
-        let evidence = Evidence {
-            best: best.as_ref().map(|(s, score)| Candidate {
-                id: s.external_id.clone(),
+        let seen = Seen {
+            best: best.as_ref().map(|Match { subject, score }| Candidate {
+                person: Person::anywhere(subject.external_id.clone(), standing(subject, Timestamp::now())),
                 score: *score,
-                standing: standing(s, Timestamp::now()),
             }),
             margin,
             frames: u32::from(face.embedding.is_some()),
             fault: face.quality.reasons.first().copied(),
             companions: 0,
-            since_grant_ms: None,
         };
-        let decision = decide(&evidence, &policy);
-        let known = best.filter(|(_, score)| *score >= policy.threshold);
+        let score = seen.best.as_ref().map(|b| b.score);
+        let decision = decide(&Evidence { face: Some(seen), claim: Claim::Nobody, lockdown: false }, &policy);
+        let known = best.filter(|b| b.score >= policy.threshold).map(|b| b.subject);
         answers.push(Answer {
-            score: evidence.best.map(|b| b.score),
-            id: known.as_ref().map(|(s, _)| s.external_id.clone()),
-            name: known.map(|(s, _)| s.name),
+            score,
+            id: known.as_ref().map(|s| s.external_id.clone()),
+            name: known.map(|s| s.name),
             margin,
             decision,
         });
@@ -126,7 +128,9 @@ fn words(decision: &Decision) -> (&'static str, Option<&'static str>) {
         Decision::Deny(why) => ("deny", Some(why.code())),
         Decision::Ask(Request::Improve(reason)) => ("ask", Some(reason.code())),
         Decision::Ask(Request::OneAtATime) => ("ask", Some("one-at-a-time")),
-        Decision::Ask(Request::Wait) => ("ask", Some("wait")),
+        Decision::Ask(Request::Wait | Request::Show(_) | Request::SayWho) | Decision::Pair { .. } => {
+            ("ask", Some("wait"))
+        }
         Decision::Passed { .. } => ("passed", None),
     }
 }

@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::cmd::probe::only_embedding;
 use crate::cmd::{Exit, Site, shown};
-use crate::decide::{Candidate, Decision, Evidence, Policy, decide};
-use crate::recognise::{GalleryFile, Recogniser, standing};
+use crate::decide::{Candidate, Claim, Decision, Evidence, Face, Person, Policy, decide};
+use crate::gate::standing;
+use crate::recognise::{GalleryFile, Recogniser};
 
 /// Arguments of the command.
 #[derive(Debug, Args)]
@@ -40,19 +41,17 @@ pub fn run(args: &Verify) -> Result<Exit> {
         bail!("{} has no template of model {}; enrol the person again", args.id, recogniser.model);
     };
     // A claimed identity has no rivals, and a photograph no second frame.
-    let policy = Policy { min_frames: 1, ..recogniser.policy };
-    let evidence = Evidence {
-        best: Some(Candidate {
-            id: subject.external_id.clone(),
-            score: score.value(),
-            standing: standing(&subject, Timestamp::now()),
-        }),
+    let threshold = recogniser.policy.verify_threshold;
+    let policy = Policy { min_frames: 1, threshold, ..recogniser.policy };
+    let person = Person::anywhere(subject.external_id.clone(), standing(&subject, Timestamp::now()));
+    let face = Face {
+        best: Some(Candidate { person, score: score.value() }),
         margin: None,
         frames: 1,
         fault: None,
         companions: 0,
-        since_grant_ms: None,
     };
+    let evidence = Evidence { face: Some(face), claim: Claim::Nobody, lockdown: false };
     let decision = decide(&evidence, &policy);
     let yes = matches!(decision, Decision::Grant { .. });
     let reason = match &decision {

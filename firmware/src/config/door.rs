@@ -8,6 +8,8 @@ use crate::relay::{ActiveLevel, FailState, GpioDriver};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Door {
+    /// What the rules call this door.
+    pub name: String,
     /// `gpio:NAME`, `gpio:/dev/gpiochip0:17`, `fake` or `fake:FILE`.
     pub relay: String,
     /// Kernel interface of a GPIO line.
@@ -25,6 +27,7 @@ pub struct Door {
 impl Default for Door {
     fn default() -> Self {
         Self {
+            name: "front".into(),
             relay: "gpio:door-relay".into(),
             gpio_driver: GpioDriver::default(),
             active_level: ActiveLevel::default(),
@@ -51,6 +54,10 @@ pub struct Inputs {
     pub tamper: String,
     /// Level of an open housing.
     pub tamper_alarm: ActiveLevel,
+    /// The contact of the fire alarm, likewise.
+    pub fire: String,
+    /// Level of a fire.
+    pub fire_alarm: ActiveLevel,
     /// How long the door may stand open after it was locked again, ms.
     pub held_open_ms: u64,
 }
@@ -64,6 +71,8 @@ impl Default for Inputs {
             exit_pressed: ActiveLevel::Low,
             tamper: String::new(),
             tamper_alarm: ActiveLevel::High,
+            fire: String::new(),
+            fire_alarm: ActiveLevel::High,
             held_open_ms: 30_000,
         }
     }

@@ -72,6 +72,14 @@ impl Config {
                     .then(|| ("gallery.file", "is empty; name the gallery's file".into()))
             })
             .or_else(|| range("decision.false_match_rate", d.false_match_rate, 1e-9, 0.1))
+            .or_else(|| range("decision.verify_false_match_rate", d.verify_false_match_rate, 1e-9, 0.1))
+            .or_else(|| {
+                self.door
+                    .name
+                    .trim()
+                    .is_empty()
+                    .then(|| ("door.name", "is empty; give the door a name".into()))
+            })
             .or_else(|| range("decision.threshold", d.threshold.into(), -1.0, 1.0))
             .or_else(|| range("decision.min_margin", d.min_margin.into(), 0.0, 1.0))
             .or_else(|| range("decision.min_frames", d.min_frames.into(), 1.0, 50.0))

@@ -63,6 +63,8 @@ pub struct Decision {
     pub false_match_rate: f64,
     /// Threshold in place of that, -1 to 1; 0 means: by the rate.
     pub threshold: f32,
+    /// False match rate where a card, a PIN or a pass has said who it is (1:1), whose threshold is taken likewise.
+    pub verify_false_match_rate: f64,
     /// Least lead over the second-best subject.
     pub min_margin: f32,
     /// Good frames fused before a decision.
@@ -82,6 +84,7 @@ impl Default for Decision {
         Self {
             false_match_rate: 1e-4,
             threshold: 0.0,
+            verify_false_match_rate: 1e-3,
             min_margin: 0.05,
             min_frames: 3,
             same_face: 0.35,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::decide::{Denial, Request};
 use crate::doorway::Alarm;
 use crate::menu::{Item, Note};
+use crate::rules::factors::Factor;
 
 /// The words of one language, as its file has them (firmware/languages).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -67,6 +68,12 @@ struct Hints {
     too_dark: String,
     too_bright: String,
     low_contrast: String,
+    show_card: String,
+    show_pin: String,
+    show_pass: String,
+    show_face: String,
+    say_who: String,
+    second_person: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -98,6 +105,16 @@ struct Reasons {
     suspended: String,
     not_yet_valid: String,
     expired: String,
+    blocked: String,
+    lockdown: String,
+    unknown_credential: String,
+    mismatch: String,
+    other_face: String,
+    vetoed: String,
+    not_here: String,
+    outside_hours: String,
+    not_yet_opened: String,
+    passback: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -114,6 +131,7 @@ struct Alarms {
     forced: Said,
     held: Said,
     tampered: Said,
+    fire: Said,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -180,7 +198,20 @@ impl Words {
             Request::Improve(Reason::TooDark) => &h.too_dark,
             Request::Improve(Reason::TooBright) => &h.too_bright,
             Request::Improve(Reason::LowContrast) => &h.low_contrast,
+            // One after the other, as people have hands.
+            Request::Show(missing) => match missing.iter().find(|f| *f != Factor::Face) {
+                Some(Factor::Card) => &h.show_card,
+                Some(Factor::Pin) => &h.show_pin,
+                Some(Factor::Pass) => &h.show_pass,
+                Some(Factor::Face) | None => &h.show_face,
+            },
+            Request::SayWho => &h.say_who,
         }
+    }
+
+    /// That a rule takes two people.
+    pub fn second_person(&self) -> &str {
+        &self.hints.second_person
     }
 
     /// What stands on the box of a face without a name.
@@ -197,6 +228,16 @@ impl Words {
             Denial::Suspended => &r.suspended,
             Denial::NotYetValid => &r.not_yet_valid,
             Denial::Expired => &r.expired,
+            Denial::Blocked => &r.blocked,
+            Denial::Lockdown => &r.lockdown,
+            Denial::UnknownCredential => &r.unknown_credential,
+            Denial::Mismatch => &r.mismatch,
+            Denial::OtherFace => &r.other_face,
+            Denial::Vetoed => &r.vetoed,
+            Denial::NotHere => &r.not_here,
+            Denial::OutsideHours => &r.outside_hours,
+            Denial::NotYetOpened => &r.not_yet_opened,
+            Denial::Passback => &r.passback,
         }
     }
 
@@ -206,6 +247,7 @@ impl Words {
             Alarm::Forced => &self.alarm.forced,
             Alarm::Held => &self.alarm.held,
             Alarm::Tampered => &self.alarm.tampered,
+            Alarm::Fire => &self.alarm.fire,
         }
     }
 

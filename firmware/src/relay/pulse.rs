@@ -49,6 +49,10 @@ pub enum Input {
     Tick,
     /// Lock now: stop, lockdown, a lost camera.
     Shut,
+    /// Stand unlocked, without a bound, until told otherwise: a fire, a door held open by the clock.
+    Hold,
+    /// No more.
+    LetGo,
 }
 
 /// A setting that makes no pulse.
@@ -81,6 +85,8 @@ enum State {
     },
     /// A grant came too late to be added to a pulse at its bound: the door has shut and opens again with the next step.
     Owed,
+    /// For as long as it is told to be; no pulse begins or ends.
+    Held,
 }
 
 /// A timed pulse. Ask [`Pulse::deadline`] when to step next, and step at once on a grant.
@@ -114,13 +120,13 @@ impl Pulse {
 
     /// Whether the door is unlocked.
     pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open { .. })
+        matches!(self.state, State::Open { .. } | State::Held)
     }
 
     /// When the next [`Input::Tick`] is due; `None` while nothing is.
     pub fn deadline(&self) -> Option<Millis> {
         match self.state {
-            State::Shut => None,
+            State::Shut | State::Held => None,
             State::Open { until, .. } => Some(until),
             State::Owed => Some(Millis::ZERO),
         }
@@ -132,6 +138,17 @@ impl Pulse {
     /// first; a grant of that very step opens it again with the next one, so no grant is lost.
     pub fn step(&mut self, now: Millis, input: Input) -> Option<Edge> {
         match (self.state, input) {
+            (State::Held, Input::Hold | Input::Grant | Input::Tick) => None,
+            (State::Held, Input::LetGo | Input::Shut) => {
+                self.state = State::Shut;
+                Some(self.rest())
+            }
+            (before, Input::Hold) => {
+                self.state = State::Held;
+                (!matches!(before, State::Open { .. })).then(|| self.opening())
+            }
+            // What was not held has nothing to let go of.
+            (State::Shut | State::Owed | State::Open { .. }, Input::LetGo) => None,
             (State::Shut, Input::Grant) | (State::Owed, Input::Grant | Input::Tick) => {
                 self.state = State::Open { since: now, until: now.plus(self.pulse_ms) };
                 Some(self.opening())
@@ -234,6 +251,23 @@ mod tests {
         assert!(matches!(Pulse::new(FailState::Secure, 1, 60_001), Err(PulseError::Bound { .. })));
     }
 
+    #[test]
+    fn a_door_that_is_held_is_open_until_it_is_let_go_or_locked() {
+        let mut p = pulse(FailState::Secure);
+        assert_eq!(p.step(Millis(0), Input::Hold), Some(Edge::Energise));
+        assert_eq!((p.is_open(), p.deadline()), (true, None));
+        assert_eq!(p.step(Millis(99_000), Input::Grant), None, "open as it is");
+        assert_eq!(p.step(Millis(999_000), Input::Tick), None, "without a bound");
+        assert_eq!(p.step(Millis(999_001), Input::LetGo), Some(Edge::Release));
+        assert_eq!(p.step(Millis(999_002), Input::LetGo), None);
+        // A pulse goes over into it without a gap.
+        p.step(Millis(1_000_000), Input::Grant);
+        assert_eq!(p.step(Millis(1_000_100), Input::LetGo), None, "it was no holding");
+        assert_eq!(p.step(Millis(1_000_200), Input::Hold), None);
+        assert_eq!(p.step(Millis(1_005_000), Input::Tick), None);
+        assert_eq!(p.step(Millis(1_005_001), Input::Shut), Some(Edge::Release));
+    }
+
     #[derive(Debug, Clone, Copy)]
     enum Op {
         /// Time passes; the driver steps exactly at each deadline on the way.
@@ -302,6 +336,40 @@ mod tests {
             prop_assert!(edges.len() % 2 == 0, "the last edge shuts");
             for pair in edges.chunks(2) {
                 prop_assert!(pair[1].0 - pair[0].0 <= max_ms);
+            }
+        }
+
+        /// With holding as well: a held door is open, a door that is not held is shut no later than the bound after the last
+        /// thing that was done, and the coil's edges take turns.
+        #[test]
+        fn a_door_is_open_while_it_is_held_and_not_for_long_after(
+            acts in proptest::collection::vec((0..5u8, 0u64..150), 1..80),
+        ) {
+            let mut p = Pulse::new(FailState::Secure, 50, 100).unwrap();
+            let (mut now, mut held, mut open, mut last) = (0u64, false, false, 0u64);
+            for (act, wait) in acts {
+                now += wait;
+                while let Some(due) = p.deadline().filter(|d| d.0 <= now) {
+                    if let Some(edge) = p.step(due.max(Millis(last)), Input::Tick) {
+                        prop_assert_eq!(edge == Edge::Energise, !open);
+                        open = !open;
+                    }
+                }
+                prop_assert!(!open || held || now <= last + 100);
+                let input = [Input::Grant, Input::Tick, Input::Shut, Input::Hold, Input::LetGo][usize::from(act)];
+                held = match input {
+                    Input::Hold => true,
+                    Input::LetGo | Input::Shut => false,
+                    Input::Grant | Input::Tick => held,
+                };
+                if let Some(edge) = p.step(Millis(now), input) {
+                    prop_assert_eq!(edge == Edge::Energise, !open, "edges take turns");
+                    open = !open;
+                }
+                last = now;
+                prop_assert_eq!(p.is_open(), open);
+                prop_assert!(open || !held);
+                prop_assert!(!open || input != Input::Shut);
             }
         }
 
