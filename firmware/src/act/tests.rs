@@ -206,7 +206,7 @@ fn what_is_news_on_the_display_is_heard_and_an_alarm_while_it_lasts() {
     actor.frame(&granted(&subject, 6000), Millis(6000), wall).unwrap();
     assert_eq!(heard(), Some((Some(Tone::Granted), alarm)));
     actor.switch(contact(false), Millis(6500), wall).unwrap();
-    assert_eq!(heard(), Some((Vec::new(), None)));
+    assert_eq!(heard(), Some((None, None)));
     actor.camera_lost(Millis(7000), wall, None).unwrap();
     assert_eq!(heard(), once(Tone::CameraLost));
     actor.camera_back(Millis(7500), wall).unwrap();
