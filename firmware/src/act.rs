@@ -16,6 +16,7 @@ use crate::controls::Input as Press;
 use crate::decide::{self, Bolt, Claim, Decision, DoorInputs, Duress, PinMatch, Request};
 use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
+use crate::gate::record::{self, Record};
 use crate::gate::{Gate, House, RulesText, Shown, Verdict};
 use crate::pin::Digits;
 use crate::recognise::Seen;
@@ -358,25 +359,22 @@ impl Actor {
         if let Claim::One(claimed) = &verdict.evidence.claim {
             (score, threshold) = (claimed.score, self.gate.policy().verify_threshold);
         }
+        let (kind, reason) = record::written(&verdict.decision)?;
         // A stranger is not written down under the name of whom they resemble.
-        let (kind, reason, known) = match &verdict.decision {
+        let known = match &verdict.decision {
+            Decision::Deny(why) => why.names_somebody(),
+            Decision::Ask(request) => *request != Request::SayWho,
+            Decision::Grant { .. } | Decision::Pair { .. } | Decision::Passed { .. } => true,
+        };
+        match &verdict.decision {
             Decision::Grant { rule, shown, .. } => {
                 detail["rule"] = json!(rule);
                 detail["shown"] = json!(shown);
-                (EventKind::Granted, None, true)
             }
-            Decision::Deny(why) => (EventKind::Denied, Some(why.code()), why.names_somebody()),
-            Decision::Pair { rule, .. } => {
-                detail["rule"] = json!(rule);
-                (EventKind::Asked, Some("second-person"), true)
-            }
-            Decision::Ask(Request::Show(missing)) => {
-                detail["missing"] = json!(missing);
-                (EventKind::Asked, Some("second-factor"), true)
-            }
-            Decision::Ask(Request::SayWho) => (EventKind::Asked, Some("say-who"), false),
-            Decision::Ask(_) | Decision::Passed { .. } => return None,
-        };
+            Decision::Pair { rule, .. } => detail["rule"] = json!(rule),
+            Decision::Ask(Request::Show(missing)) => detail["missing"] = json!(missing),
+            Decision::Ask(_) | Decision::Deny(_) | Decision::Passed { .. } => {}
+        }
         let mut event = NewEvent::new(wall, kind);
         if let (true, Some((subject, id))) = (known, &verdict.about) {
             event = event.about(*subject);
@@ -387,6 +385,7 @@ impl Actor {
         event.model = Some(self.model.clone());
         event.reason = reason.map(str::to_owned);
         detail["margin"] = json!(face.and_then(|f| f.margin));
+        Record::new(&verdict.evidence, self.gate.policy()).keep(&mut detail);
         event.detail = Some(detail);
         Some(event)
     }

@@ -29,6 +29,7 @@ pub mod pick;
 pub mod pin;
 pub mod probe;
 pub mod release;
+pub mod replay;
 pub mod rules;
 pub mod run;
 pub mod verify;
@@ -88,6 +89,8 @@ pub enum Command {
     Gallery(gallery::Command),
     /// Read the journal, or check it
     Events(events::Events),
+    /// Decide once more on what an event of the journal rested on
+    Replay(replay::Replay),
     /// Watch the door
     Run(run::Run),
     /// Take the current from the door's relay and end: the door is in its fail state
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Release(c) => release::run(c),
         Command::Annotate(c) => annotate::run(c),
         Command::Check(c) => check::run(c),
+        Command::Replay(c) => replay::run(c),
         Command::Rules(c) => rules::run(c),
         Command::Door(c) => door::run(c),
         Command::Pin(c) => pin::run(c),

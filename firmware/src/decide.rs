@@ -119,8 +119,10 @@ pub struct Person {
     /// What anti-passback says.
     pub passback: passback::Verdict,
     /// Since this subject was last let in, ms; `None` if not lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_grant_ms: Option<u64>,
     /// Others who showed enough by a rule that takes two: the rule, and how long ago, ms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partners: Vec<(String, u64)>,
     /// Whether an admin said of a probe like this one that it is not this person.
     pub vetoed: bool,

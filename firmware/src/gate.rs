@@ -2,6 +2,7 @@
 
 mod claims;
 mod house;
+pub mod record;
 
 use std::collections::HashMap;
 

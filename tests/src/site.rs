@@ -158,6 +158,15 @@ impl Outcome {
         self
     }
 
+    /// Demands that all of `words` are printed.
+    #[track_caller]
+    pub fn prints(self, words: &[&str]) -> Self {
+        for word in words {
+            assert!(self.stdout.contains(word), "no {word:?} in\n{}", self.stdout);
+        }
+        self
+    }
+
     /// The JSON objects of standard output, one a line.
     #[track_caller]
     pub fn json(&self) -> Vec<serde_json::Value> {

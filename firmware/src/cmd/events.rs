@@ -1,5 +1,6 @@
 //! `limen events`: the journal, for people, as JSON lines or as CSV.
 
+pub mod show;
 mod verify;
 
 use anyhow::{Context, Result};
@@ -46,6 +47,8 @@ pub struct Events {
 enum Instead {
     /// Check that every event is as it was written, and none is missing
     Verify(verify::Verify),
+    /// Show one event and what a decision rested on
+    Show(show::Show),
 }
 
 fn kind(text: &str) -> Result<EventKind, String> {
@@ -73,8 +76,10 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 /// Runs the command.
 pub fn run(args: &Events) -> Result<Exit> {
-    if let Some(Instead::Verify(args)) = &args.instead {
-        return verify::run(args);
+    match &args.instead {
+        Some(Instead::Verify(args)) => return verify::run(args),
+        Some(Instead::Show(args)) => return show::run(args),
+        None => {}
     }
     let gallery = open_to_read(&args.file.path()?)?;
     let mut events = gallery.events(&EventFilter {
