@@ -52,7 +52,7 @@ pub enum PinAnswer {
 }
 
 /// Wrong PINs in a row until none is taken for a while.
-pub const PIN_TRIES: u32 = 3;
+pub const PIN_TRIES: u32 = 5;
 /// How long that is after the first of them, ms. Each further wrong one doubles it.
 pub const PIN_LOCK_MS: u64 = 60_000;
 /// How long it is at most, ms: 10,000 PINs take over a year.
@@ -257,8 +257,8 @@ mod tests {
             PinAnswer::Again { left } => -f64::from(left),
             PinAnswer::Locked { for_ms } => for_ms as f64 / 60_000.0,
         };
-        let all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, u32::MAX].map(minutes);
-        assert_eq!(all, [-2.0, -1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
+        let all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, u32::MAX].map(minutes);
+        assert_eq!(all, [-4.0, -3.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
     }
 
     fn evidence() -> Evidence {

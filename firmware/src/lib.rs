@@ -11,6 +11,7 @@ pub mod decide;
 pub mod display;
 pub mod doorway;
 pub mod inputs;
+pub mod kiosk;
 pub mod log;
 pub mod menu;
 pub mod metrics;

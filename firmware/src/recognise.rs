@@ -10,6 +10,7 @@ use limen_gallery_db::Gallery;
 use limen_gallery_db::Workspace as SearchWorkspace;
 use limen_gallery_db::subject::{Standing as Suspension, Subject, SubjectId};
 use limen_gallery_db::template::ModelId;
+use limen_models::embed::Embedding;
 use limen_models::geometry::Detection;
 use limen_models::manifest::Manifest;
 use limen_models::pipeline::{Embed, Face, Pipeline, StageTimes, Workspace};
@@ -51,6 +52,8 @@ pub struct Sighting {
     pub decision: Decision,
     /// Whether this verdict on this track is news.
     pub is_news: bool,
+    /// The embedding of this very frame, for whoever is enrolled; `None` where the face cannot be used.
+    pub sample: Option<Embedding>,
 }
 
 /// Whether a gallery that is not there is made.
@@ -273,6 +276,7 @@ impl Watch {
             margin,
             decision,
             is_news,
+            sample: face.embedding.clone(),
         })
     }
 
