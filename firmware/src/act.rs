@@ -13,17 +13,17 @@ use limen_gallery_db::template::ModelId;
 use serde_json::json;
 
 use crate::controls::Input as Press;
-use crate::decide::{self, Bolt, Claim, Decision, DoorInputs, Duress, PinMatch, Request};
+use crate::decide::{self, Bolt, Claim, Decision, DoorInputs, Duress, Request};
 use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
 use crate::gate::record::{self, Record};
 use crate::gate::{Gate, House, RulesText, Shown, Verdict};
-use crate::pin::Digits;
+use crate::pin::{Answer, Question};
 use crate::recognise::Seen;
 use crate::relay::{Edge, Input, Pulse, Relay};
 use crate::time::Millis;
 
-use attend::Attendant;
+use attend::{Attendant, Moment, Settings};
 use board::Board;
 pub use board::Voice;
 use orders::DoorOrders;
@@ -82,8 +82,8 @@ impl Actor {
     }
 
     /// From now on whoever knows the PIN may look after the device at its screen, if it has one.
-    pub fn attend(&mut self) {
-        self.attendant = self.board.screens().map(Attendant::new);
+    pub fn attend(&mut self, settings: Settings) {
+        self.attendant = self.board.screens().map(|size| Attendant::new(size, settings));
     }
 
     /// The size of the panel, px: what is touched. `None` without one.
@@ -101,6 +101,15 @@ impl Actor {
     pub fn frame(&mut self, seen: &Seen, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = self.tick(now, wall)?;
         if self.over.is_some_and(|over| seen.frame.opening <= over) {
+            return Ok(written);
+        }
+        let door = self.door();
+        if let Some(attendant) = self.attendant.as_mut().filter(|a| a.is_busy()) {
+            // Nobody is let in by their face while somebody is enrolled.
+            let event = attendant.look(seen, Moment { now, wall }, (&mut self.journal, door))?;
+            written.extend(event);
+            self.board.see(seen);
+            self.show_menu(now, wall);
             return Ok(written);
         }
         let verdicts = self.gate.frame(seen, now, wall, &self.journal)?;
@@ -177,36 +186,44 @@ impl Actor {
         Ok(written)
     }
 
-    /// Does what somebody at the device demands. Digits that come out are to be compared with the PIN, elsewhere.
+    /// Does what somebody at the device demands. What comes out is to be asked of the thread that hashes.
     pub fn press(
         &mut self,
         press: Press,
         now: Millis,
         wall: Timestamp,
-    ) -> Result<(Vec<Event>, Option<Digits>)> {
-        let written = self.tick(now, wall)?;
+    ) -> Result<(Vec<Event>, Option<Question>)> {
+        let mut written = self.tick(now, wall)?;
         let Some(attendant) = &mut self.attendant else { return Ok((written, None)) };
-        let digits = self.board.reached(press, now).and_then(|press| attendant.input(press, now));
+        let mut question = None;
+        if let Some(press) = self.board.reached(press, now) {
+            let (event, asked) = attendant.input(press, Moment { now, wall }, &mut self.journal)?;
+            written.extend(event);
+            question = asked;
+        }
         self.show_menu(now, wall);
-        Ok((written, digits))
+        Ok((written, question))
     }
 
-    /// Does what follows on a PIN that was compared.
-    pub fn pin(&mut self, typed: PinMatch, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+    /// Does what follows on a PIN that was compared, or chosen.
+    pub fn pin(&mut self, answer: Answer, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = self.tick(now, wall)?;
-        let event = self.attendant.as_mut().and_then(|a| a.answer(typed, now, wall));
-        if let Some(event) = event {
-            written.push(self.write(event)?);
+        if let Some(attendant) = &mut self.attendant {
+            written.extend(attendant.answer(answer, Moment { now, wall }, &mut self.journal)?);
         }
         self.show_menu(now, wall);
         Ok(written)
     }
 
+    fn door(&self) -> Door {
+        if self.pulse.is_open() { Door::Open } else { Door::Locked }
+    }
+
     fn show_menu(&mut self, now: Millis, wall: Timestamp) {
+        let door = self.door();
         let Some(attendant) = &mut self.attendant else { return };
-        let door = if self.pulse.is_open() { Door::Open } else { Door::Locked };
-        let menu = attendant.view(now, (self.board.camera_is(), door), (&self.journal, self.model.as_str()));
-        self.board.menu(menu, now, wall);
+        let view = attendant.view(now, (self.board.camera_is(), door), &self.journal);
+        self.board.attended(view, now, wall);
     }
 
     /// Lets time pass.

@@ -7,6 +7,7 @@ use crate::config;
 use crate::inputs::Wire;
 
 mod button;
+pub mod focus;
 pub mod taps;
 mod touch;
 

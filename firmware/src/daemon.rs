@@ -13,8 +13,10 @@ use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use limen_gallery_db::Gallery;
 use limen_gallery_db::event::{Event, EventKind};
+use limen_gallery_db::score::Threshold;
 use limen_models::geometry::BBox;
 
+use crate::act::attend;
 use crate::act::{Actor, Voice};
 use crate::camera::damage::Damage;
 use crate::camera::exposure::Exposure;
@@ -22,13 +24,13 @@ use crate::camera::meter::Meter;
 use crate::camera::{self, Camera, CameraSource, Cure, Frame};
 use crate::config::Config;
 use crate::controls::{self, Input, TouchSource};
-use crate::decide::PinMatch;
+use crate::display::screens::enrol::Reach;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
 use crate::gate::{Gate, House};
 use crate::inputs;
 use crate::metrics::{Listener, Metrics};
-use crate::pin::{Digits, PinHash};
+use crate::pin::{Answer, Question};
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
@@ -59,8 +61,8 @@ enum Message {
     Switch(Change),
     /// Somebody at the device did something.
     Press(Input),
-    /// Digits were compared with the PIN.
-    Pin(PinMatch),
+    /// Digits were compared with the PIN, or hashed.
+    Pin(Answer),
     /// No frame will come any more.
     Ended,
 }
@@ -131,6 +133,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let relay_source: relay::RelaySource = config.door.relay.parse()?;
     let clip_time = source.is_fake() && config.camera.every_frame;
     let recogniser = Recogniser::open(config, None, GalleryFile::MayBeNew)?;
+    let settings = attendance(config, &recogniser)?;
     let relay = relay::open(&relay_source, config.door.active_level, config.door.gpio_driver)?;
     let wired = inputs::wired(&config.inputs).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
     let switches: Vec<_> = wired
@@ -152,15 +155,16 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         language: config.language()?.into(),
         stage: if simulated { Stage::Demo } else { Stage::Real },
         verdict_ms: config.display.verdict_ms,
+        reach: if config.display.low { Reach::Low } else { Reach::Standing },
         cues: Arc::clone(&cues),
     };
     let journal = Gallery::open(&config.gallery.file)?;
     let gate =
         Gate::new(recogniser.policy, recogniser.model.clone(), House::of(&journal, &config.door.name)?);
     let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, (recogniser.model.clone(), gate))?;
-    let pin = &config.controls.pin;
-    if pin.is_set() {
-        actor.attend();
+    let attended = touch != TouchSource::None || !buttons.is_empty();
+    if attended {
+        actor.attend(settings);
     }
     let panel_px = actor.panel_px();
     let listener = Listener::open(&config.metrics.listen.parse().map_err(anyhow::Error::msg)?)?;
@@ -229,10 +233,10 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
                 ending.natural(Ok(()))
             })?;
         }
-        if pin.is_set() {
+        if attended {
             start(scope, "pin", move || {
                 let ending = Ending { stop, slot };
-                compare(pin, &asked, &told);
+                hash(&asked, &told);
                 ending.natural(Ok(()))
             })?;
         }
@@ -279,6 +283,18 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     // After a fault nobody calls the machine's watchdog off: it starts the machine anew if nothing else does.
     watchdogs.dismiss(next.is_none());
     Ok(Ended { summary, next })
+}
+
+/// What the device is looked after by.
+fn attendance(config: &Config, recogniser: &Recogniser) -> Result<attend::Settings> {
+    let same_face = Threshold::new(config.decision.same_face);
+    Ok(attend::Settings {
+        pin: config.controls.pin.clone(),
+        limits: config.quality,
+        same_face: same_face.map_err(|e| anyhow!("decision.same_face: {e}"))?,
+        threshold: recogniser.policy.threshold,
+        model: recogniser.model.clone(),
+    })
 }
 
 /// Starts a thread of that name.
@@ -492,11 +508,11 @@ fn listen(
     Ok(())
 }
 
-/// The thread that compares digits with the PIN, which takes a second on a small board: the act thread has a door to shut
-/// meanwhile.
-fn compare(pin: &PinHash, asked: &Receiver<Digits>, send: &SyncSender<Message>) {
-    while let Ok(digits) = asked.recv() {
-        if send.send(Message::Pin(pin.compare(&digits))).is_err() {
+/// The thread that hashes digits, to compare them with the PIN or to make them one, which takes a second on a small board: the
+/// act thread has a door to shut meanwhile.
+fn hash(asked: &Receiver<Question>, send: &SyncSender<Message>) {
+    while let Ok(question) = asked.recv() {
+        if send.send(Message::Pin(question.answer())).is_err() {
             break;
         }
     }
@@ -535,7 +551,7 @@ fn recognise(
 /// Act thread: the only one that touches relay, panel and journal.
 fn act(
     actor: &mut Actor,
-    (receive, ask): (&Receiver<Message>, SyncSender<Digits>),
+    (receive, ask): (&Receiver<Message>, SyncSender<Question>),
     clock: Clock,
     stop: &AtomicBool,
     report: &mut (dyn FnMut(&Event) + Send),
@@ -569,15 +585,15 @@ fn act(
             }
             Ok(Message::Press(input)) => {
                 now = clock.now(now);
-                let (event, digits) = actor.press(input, now, Timestamp::now())?;
-                if let Some(digits) = digits {
-                    ask.try_send(digits).context("the pin thread does not take a PIN")?;
+                let (written, question) = actor.press(input, now, Timestamp::now())?;
+                if let Some(question) = question {
+                    ask.try_send(question).context("the pin thread does not take a PIN")?;
                 }
-                event
+                written
             }
-            Ok(Message::Pin(typed)) => {
+            Ok(Message::Pin(answer)) => {
                 now = clock.now(now);
-                actor.pin(typed, now, Timestamp::now())?
+                actor.pin(answer, now, Timestamp::now())?
             }
             Ok(Message::CameraLost(opening)) => vec![actor.camera_lost(now, Timestamp::now(), opening)?],
             Ok(Message::CameraBack) => vec![actor.camera_back(now, Timestamp::now())?],

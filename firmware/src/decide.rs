@@ -37,7 +37,7 @@ pub enum PinAnswer {
 }
 
 /// Wrong PINs in a row until none is taken for a while.
-pub const PIN_TRIES: u32 = 3;
+pub const PIN_TRIES: u32 = 5;
 /// How long that is after the first of them, ms. Each further wrong one doubles it.
 pub const PIN_LOCK_MS: u64 = 60_000;
 /// How long it is at most, ms: 10,000 PINs take over a year.

@@ -12,6 +12,7 @@ pub mod display;
 pub mod doorway;
 pub mod gate;
 pub mod inputs;
+pub mod kiosk;
 pub mod log;
 pub mod menu;
 pub mod metrics;

@@ -1,11 +1,12 @@
 //! The way from a touch to the service menu and back: closed, PIN, items. A pure state machine; time comes in.
 //!
-//! Digits are compared elsewhere, since that takes a second: [`Menu::input`] hands them out, [`Menu::answer`] takes what came
-//! of it.
+//! Digits are compared, and hashed, elsewhere, since that takes a second: [`Menu::input`] hands them out, [`Menu::answer`] and
+//! [`Menu::chosen`] take what came of it.
 
 use embedded_graphics::geometry::Size;
 
 use crate::controls::Input;
+use crate::controls::focus::{Focus, Order};
 use crate::decide::{self, PinAnswer, PinMatch};
 use crate::display::screens::pin_pad::{self, Key};
 use crate::display::screens::service_menu;
@@ -18,13 +19,15 @@ pub const CLOSES_AFTER_MS: u64 = 30_000;
 /// What the service menu offers, from above. A new one is a variant here with its deed in [`Menu::take`], and its word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
+    /// To enrol somebody, or to look after somebody enrolled.
+    People,
     /// Back to the door.
     Close,
 }
 
 impl Item {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Close];
+    pub const ALL: [Self; 2] = [Self::People, Self::Close];
 }
 
 /// What stands above the keys of the PIN.
@@ -32,7 +35,7 @@ impl Item {
 pub enum Note {
     /// A PIN is asked for.
     Enter,
-    /// It is being compared.
+    /// It is being compared, or hashed.
     Comparing,
     /// It was wrong.
     Wrong {
@@ -44,6 +47,46 @@ pub enum Note {
         /// For so long, s.
         left_s: u64,
     },
+    /// There is no PIN yet: whoever is here chooses one.
+    Choose(Choice),
+}
+
+/// How far somebody is who chooses a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// At the beginning.
+    First,
+    /// The same is asked for again.
+    Again,
+    /// The second was another: from the beginning.
+    Differs,
+    /// What is tried first is no PIN: another one.
+    Simple,
+}
+
+/// What is known of the PIN when somebody comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// There is none yet.
+    None,
+    /// There is one.
+    Pin {
+        /// Wrong ones in a row before.
+        wrong: u32,
+        /// No PIN is taken for so long, ms.
+        locked_ms: u64,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// To compare the digits with the PIN: [`Menu::answer`].
+    Compare(Digits),
+    /// To make the digits the PIN: [`Menu::chosen`].
+    Choose(Digits),
+    /// To turn to the people. The menu stays as it is until [`Menu::back`].
+    People,
 }
 
 /// What is to be seen.
@@ -70,6 +113,11 @@ pub enum View {
 pub enum News {
     /// The service menu was opened.
     Opened,
+    /// A wrong PIN.
+    Wrong {
+        /// So many in a row.
+        wrong: u32,
+    },
     /// No PIN is taken for a while.
     Locked {
         /// Wrong ones in a row.
@@ -82,16 +130,20 @@ pub enum News {
 #[derive(Debug)]
 enum Page {
     Closed,
-    Pin { typed: Digits, note: Asked, focus: Option<usize> },
-    Items { focus: Option<usize> },
+    Pin { typed: Digits, note: Asked, focus: Focus },
+    Items { focus: Focus },
 }
 
 /// As [`Note`], but for the lock, which outlives the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Asked {
     Enter,
     Comparing,
-    Wrong { left: u32 },
+    Wrong {
+        left: u32,
+    },
+    /// With what was typed first.
+    Choose(Choice, Option<Digits>),
 }
 
 /// The way in and out of the service menu.
@@ -102,8 +154,10 @@ pub struct Menu {
     page: Page,
     /// Of the last input, or of the right PIN.
     since: Millis,
-    /// Digits are out to be compared, be their page still open or not.
+    /// Digits are out to be compared or hashed, be their page still open or not.
     out: bool,
+    /// Whether there is a PIN.
+    is_guarded: bool,
     /// Wrong PINs in a row.
     wrong: u32,
     /// No PIN is taken before.
@@ -111,55 +165,63 @@ pub struct Menu {
 }
 
 impl Menu {
-    /// Closed, on screens of `size` px.
+    /// Closed, on screens of `size` px, with a PIN of which nothing wrong was typed.
     pub fn new(size: Size) -> Self {
-        let (since, locked_until) = (Millis::ZERO, Millis::ZERO);
-        Self { size, page: Page::Closed, since, out: false, wrong: 0, locked_until }
+        Self {
+            size,
+            page: Page::Closed,
+            since: Millis::ZERO,
+            out: false,
+            is_guarded: true,
+            wrong: 0,
+            locked_until: Millis::ZERO,
+        }
     }
 
-    /// Somebody did something. Digits that come out are to be compared with the PIN.
-    pub fn input(&mut self, input: Input, now: Millis) -> Option<Digits> {
+    /// Whether it is closed: then it is to be told what guards it before the next input.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.page, Page::Closed)
+    }
+
+    /// What guards it from now on.
+    pub fn guarded(&mut self, guard: Guard, now: Millis) {
+        (self.is_guarded, self.wrong, self.locked_until) = match guard {
+            Guard::None => (false, 0, Millis::ZERO),
+            Guard::Pin { wrong, locked_ms } => (true, wrong, now.plus(locked_ms)),
+        };
+    }
+
+    /// Somebody did something; what is to be done.
+    pub fn input(&mut self, input: Input, now: Millis) -> Option<Deed> {
         self.tick(now);
         self.since = now;
-        let first = (!matches!(input, Input::Tap { .. })).then_some(0);
+        let size = self.size;
         match &mut self.page {
             Page::Closed => {
-                self.page = Page::Pin { typed: Digits::default(), note: Asked::Enter, focus: first };
+                self.ask(Focus::after(input), now);
                 None
             }
             Page::Pin { focus, .. } => {
-                let key = match input {
-                    Input::Tap { x, y } => {
-                        *focus = None;
-                        pin_pad::hit(self.size, (x, y))
-                    }
-                    Input::Up => moved(focus, Step::On, Key::ALL.len()),
-                    Input::Down => moved(focus, Step::Back, Key::ALL.len()),
-                    Input::Ok => moved(focus, Step::Take, Key::ALL.len()),
-                };
-                self.press(*Key::ALL.get(key?)?, now)
+                let key = focus.take(input, Key::ALL.len(), Order::Keys, |at| pin_pad::hit(size, at))?;
+                self.press(*Key::ALL.get(key)?, now)
             }
             Page::Items { focus } => {
-                let item = match input {
-                    Input::Tap { x, y } => {
-                        *focus = None;
-                        service_menu::hit(self.size, Item::ALL.len(), (x, y))
-                    }
-                    // The next item stands below.
-                    Input::Down => moved(focus, Step::On, Item::ALL.len()),
-                    Input::Up => moved(focus, Step::Back, Item::ALL.len()),
-                    Input::Ok => moved(focus, Step::Take, Item::ALL.len()),
-                };
-                if let Some(item) = item.and_then(|at| Item::ALL.get(at)) {
-                    self.take(*item);
-                }
-                None
+                let all = Item::ALL.len();
+                let item = focus.take(input, all, Order::List, |at| service_menu::hit(size, all, at))?;
+                self.take(*Item::ALL.get(item)?)
             }
         }
     }
 
+    /// Shows the keys, whatever was there: the PIN is asked for.
+    pub fn ask(&mut self, focus: Focus, now: Millis) {
+        let note = if self.is_guarded { Asked::Enter } else { Asked::Choose(Choice::First, None) };
+        self.page = Page::Pin { typed: Digits::default(), note, focus };
+        self.since = now;
+    }
+
     /// A key of the PIN's. While none is taken, or one is compared, closing is all there is.
-    fn press(&mut self, key: Key, now: Millis) -> Option<Digits> {
+    fn press(&mut self, key: Key, now: Millis) -> Option<Deed> {
         if key == Key::Close {
             self.page = Page::Closed;
             return None;
@@ -175,48 +237,89 @@ impl Menu {
             // Digits of a page that was closed may still be out.
             Key::Enter if typed.len() < SHORTEST || self.out => return None,
             Key::Enter => {
-                (*note, self.out) = (Asked::Comparing, true);
-                return Some(std::mem::take(typed));
+                let digits = std::mem::take(typed);
+                let (next, deed) = entered(note, digits);
+                (*note, self.out) = (next, deed.is_some());
+                return deed;
             }
             Key::Close => {}
         }
-        *note = Asked::Enter;
+        if let Asked::Wrong { .. } = note {
+            *note = Asked::Enter;
+        }
         None
     }
 
     /// An item of the service menu.
-    fn take(&mut self, item: Item) {
+    fn take(&mut self, item: Item) -> Option<Deed> {
         match item {
-            Item::Close => self.page = Page::Closed,
+            Item::People => Some(Deed::People),
+            Item::Close => {
+                self.page = Page::Closed;
+                None
+            }
         }
     }
 
     /// What came of the digits that were out. A wrong PIN counts, also where nobody waits for the answer any more; a right one
     /// opens nothing then.
     pub fn answer(&mut self, typed: PinMatch, now: Millis) -> Option<News> {
-        self.tick(now);
-        if !std::mem::take(&mut self.out) {
-            return None;
-        }
-        let waits = matches!(self.page, Page::Pin { note: Asked::Comparing, .. });
+        let waits = self.waits(now)?;
         let answer = decide::pin(typed, self.wrong);
         if answer == PinAnswer::Open {
-            if !waits {
-                return None;
-            }
-            (self.wrong, self.since) = (0, now);
-            let focus = if let Page::Pin { focus: Some(_), .. } = self.page { Some(0) } else { None };
-            self.page = Page::Items { focus };
-            return Some(News::Opened);
+            return waits.then(|| {
+                self.wrong = 0;
+                self.open(now)
+            });
         }
         self.wrong = self.wrong.saturating_add(1);
+        let wrong = self.wrong;
         let left = if let PinAnswer::Again { left } = answer { left } else { 0 };
         if let Page::Pin { note: note @ Asked::Comparing, .. } = &mut self.page {
             *note = if left > 0 { Asked::Wrong { left } } else { Asked::Enter };
         }
-        let PinAnswer::Locked { for_ms } = answer else { return None };
+        let PinAnswer::Locked { for_ms } = answer else { return Some(News::Wrong { wrong }) };
         self.locked_until = now.plus(for_ms);
-        Some(News::Locked { wrong: self.wrong, for_ms })
+        Some(News::Locked { wrong, for_ms })
+    }
+
+    /// The digits that were out are the PIN from now on; whoever chose it is let in, if still there.
+    pub fn chosen(&mut self, now: Millis) -> Option<News> {
+        let waits = self.waits(now)?;
+        self.guarded(Guard::Pin { wrong: 0, locked_ms: 0 }, now);
+        waits.then(|| self.open(now))
+    }
+
+    /// The digits that were out are not the PIN: it could not be kept, or there is one by now. It is asked for again.
+    pub fn not_chosen(&mut self, guard: Guard, now: Millis) {
+        let waits = self.waits(now);
+        self.guarded(guard, now);
+        if let (Some(true), Page::Pin { focus, .. }) = (waits, &self.page) {
+            self.ask(*focus, now);
+        }
+    }
+
+    /// Whether anybody waits for what comes back now; `None` where nothing was out.
+    fn waits(&mut self, now: Millis) -> Option<bool> {
+        self.tick(now);
+        std::mem::take(&mut self.out).then_some(matches!(self.page, Page::Pin { note: Asked::Comparing, .. }))
+    }
+
+    fn open(&mut self, now: Millis) -> News {
+        let mut at = if let Page::Pin { focus, .. } = self.page { focus } else { Focus::default() };
+        at.begin();
+        (self.page, self.since) = (Page::Items { focus: at }, now);
+        News::Opened
+    }
+
+    /// Whoever turned to something else is back.
+    pub fn back(&mut self, now: Millis) {
+        self.since = now;
+    }
+
+    /// Nothing is open any more.
+    pub fn close(&mut self) {
+        self.page = Page::Closed;
     }
 
     /// Lets time pass.
@@ -250,37 +353,24 @@ impl Menu {
                     Asked::Enter => Note::Enter,
                     Asked::Comparing => Note::Comparing,
                     Asked::Wrong { left } => Note::Wrong { left: *left },
+                    Asked::Choose(choice, _) => Note::Choose(*choice),
                 };
-                let focus = focus.and_then(|at| Key::ALL.get(at)).copied();
-                Some(View::Pin { typed: typed.len(), note, focus })
+                Some(View::Pin { typed: typed.len(), note, focus: focus.of(&Key::ALL) })
             }
-            Page::Items { focus } => {
-                Some(View::Items { focus: focus.and_then(|at| Item::ALL.get(at)).copied() })
-            }
+            Page::Items { focus } => Some(View::Items { focus: focus.of(&Item::ALL) }),
         }
     }
 }
 
-/// What a button does with the focus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    On,
-    Back,
-    Take,
-}
-
-/// Moves the focus on a ring of `all`, or gives where it is. The first button after a touch only shows it.
-fn moved(focus: &mut Option<usize>, step: Step, all: usize) -> Option<usize> {
-    let Some(at) = focus else {
-        *focus = Some(0);
-        return None;
-    };
-    match step {
-        Step::On => *at = (*at + 1) % all,
-        Step::Back => *at = (*at + all - 1) % all,
-        Step::Take => return Some(*at),
+/// What follows on digits that were entered.
+fn entered(asked: &mut Asked, digits: Digits) -> (Asked, Option<Deed>) {
+    let Asked::Choose(_, first) = asked else { return (Asked::Comparing, Some(Deed::Compare(digits))) };
+    match first.take() {
+        None if digits.fault().is_some() => (Asked::Choose(Choice::Simple, None), None),
+        None => (Asked::Choose(Choice::Again, Some(digits)), None),
+        Some(first) if first == digits => (Asked::Comparing, Some(Deed::Choose(digits))),
+        Some(_) => (Asked::Choose(Choice::Differs, None), None),
     }
-    None
 }
 
 #[cfg(test)]

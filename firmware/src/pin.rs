@@ -1,13 +1,18 @@
-//! The PIN that opens the service menu: what may be one, its hash in the configuration, and whether digits are it.
-//! Digits are in no log, in no journal and in no `Debug`.
+//! The PIN that opens the service menu: what may be one, its hash in the gallery's file or in the configuration, and whether
+//! digits are it. Digits are in no log, in no journal and in no `Debug`.
 
 use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use limen_gallery_db::Setting;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 use crate::decide::PinMatch;
+
+mod tries;
+
+pub use tries::Tries;
 
 /// Fewest digits of a PIN.
 pub const SHORTEST: usize = 4;
@@ -48,6 +53,11 @@ impl Digits {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Why they may not be somebody's PIN, if so.
+    pub fn fault(&self) -> Option<BadPin> {
+        chosen(&self.0).err()
+    }
 }
 
 impl fmt::Debug for Digits {
@@ -87,7 +97,7 @@ pub fn chosen(text: &str) -> Result<Digits, BadPin> {
     }
 }
 
-/// A PIN's hash as the configuration has it: a PHC string of Argon2id, or empty for none.
+/// A PIN's hash as the gallery's file and the configuration have it: a PHC string of Argon2id, or empty for none.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct PinHash(String);
@@ -103,11 +113,6 @@ impl PinHash {
     /// Whether there is one.
     pub fn is_set(&self) -> bool {
         !self.0.is_empty()
-    }
-
-    /// As the configuration has it.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// Why it cannot be used, if it cannot. It does not repeat it: it may be a PIN as it is.
@@ -126,7 +131,7 @@ impl PinHash {
         });
         (!usable).then_some(
             "is no hash of a PIN that this program takes (Argon2id, at most 64 MiB, 10 passes, 4 lanes); \
-             `limen pin --config FILE` writes one",
+             leave it empty, and `limen pin --config FILE` keeps one in the gallery's file",
         )
     }
 
@@ -138,6 +143,42 @@ impl PinHash {
             && PasswordHash::new(&self.0)
                 .is_ok_and(|hash| Argon2::default().verify_password(typed.0.as_bytes(), &hash).is_ok());
         if right { PinMatch::Right } else { PinMatch::Wrong }
+    }
+}
+
+/// The admin's PIN.
+impl Setting for PinHash {
+    const KEY: &'static str = "admin-pin";
+}
+
+/// What is asked of the thread that hashes, which takes a second on a small board: the act thread has a door to shut.
+#[derive(Debug)]
+pub enum Question {
+    /// Whether these digits are the PIN of that hash.
+    Compare(Digits, PinHash),
+    /// The hash of these digits.
+    Hash(Digits),
+}
+
+/// What that thread says.
+#[derive(Debug)]
+pub enum Answer {
+    /// Whether they are.
+    Compared(PinMatch),
+    /// The hash; none where the system failed at it.
+    Hashed(PinHash),
+}
+
+impl Question {
+    /// Takes its time.
+    pub fn answer(self) -> Answer {
+        match self {
+            Self::Compare(typed, hash) => Answer::Compared(hash.compare(&typed)),
+            Self::Hash(typed) => Answer::Hashed(PinHash::of(&typed).unwrap_or_else(|e| {
+                crate::tell!(Warning, "the PIN cannot be hashed: {e}; nothing was changed");
+                PinHash::default()
+            })),
+        }
     }
 }
 
@@ -205,13 +246,23 @@ mod tests {
     fn its_own_digits_alone_are_the_pin_and_no_two_hashes_are_alike() {
         let pin = chosen("2580").unwrap();
         let hash = PinHash::of(&pin).unwrap();
-        assert!(hash.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.as_str());
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         assert_eq!(hash.fault(), None);
         assert_eq!(hash.compare(&typed(&[2, 5, 8, 0])), PinMatch::Right);
         for wrong in [&[2u8, 5, 8][..], &[2, 5, 8, 0, 0], &[2, 5, 8, 1], &[]] {
             assert_eq!(hash.compare(&typed(wrong)), PinMatch::Wrong);
         }
         assert_ne!(PinHash::of(&pin).unwrap(), hash);
+    }
+
+    #[test]
+    fn it_is_hashed_and_compared_by_the_thread_that_is_asked() {
+        let Answer::Hashed(hash) = Question::Hash(chosen("2580").unwrap()).answer() else { panic!() };
+        let compared = |digits| match Question::Compare(typed(digits), hash.clone()).answer() {
+            Answer::Compared(found) => found,
+            Answer::Hashed(_) => panic!("another answer"),
+        };
+        assert_eq!((compared(&[2, 5, 8, 0]), compared(&[2, 5, 8, 1])), (PinMatch::Right, PinMatch::Wrong));
     }
 
     #[test]

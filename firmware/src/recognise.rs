@@ -8,6 +8,7 @@ use limen_gallery_db::Gallery;
 use limen_gallery_db::Workspace as SearchWorkspace;
 use limen_gallery_db::subject::Subject;
 use limen_gallery_db::template::ModelId;
+use limen_models::embed::Embedding;
 use limen_models::geometry::Detection;
 use limen_models::manifest::Manifest;
 use limen_models::pipeline::{Embed, Face, Pipeline, StageTimes, Workspace};
@@ -49,6 +50,8 @@ pub struct Sighting {
     pub companions: u32,
     /// The fused probe, of unit length; `None` before a usable frame, and where the newest is none.
     pub probe: Option<Arc<[f32]>>,
+    /// The embedding of this very frame, for whoever is enrolled; `None` where the face cannot be used.
+    pub sample: Option<Embedding>,
 }
 
 /// Whether a gallery that is not there is made.
@@ -233,6 +236,7 @@ impl Watch {
             frames,
             companions,
             probe: probe.map(Arc::from),
+            sample: face.embedding.clone(),
         })
     }
 }

@@ -95,14 +95,18 @@ pub fn furnish(guest: &Guest, panel: &str) {
     let config = config.replace("/tmp/gallery.db", guest.shared("gallery.db").to_str().unwrap());
     std::fs::write(guest.shared("outside.toml"), config).unwrap();
     doorstep::enrol(&guest.shared("outside.toml"));
-    let see = |name: &str, photo: Option<&str>| {
-        let frame = yuyv(&doorstep::room((WIDTH, HEIGHT), photo, 2));
-        std::fs::write(guest.shared(&format!("{name}.yuv")), frame).unwrap();
+    let shown = |name: &str, frame: &RgbImage| {
+        std::fs::write(guest.shared(&format!("{name}.yuv")), yuyv(frame)).unwrap();
     };
+    let see = |name: &str, photo: Option<&str>| shown(name, &doorstep::room((WIDTH, HEIGHT), photo, 2));
     see("nobody", None);
     see("ada", Some("enrolled/Ada/2.jpg"));
     see("ben", Some("enrolled/Ben/3.jpg"));
     see("stranger", Some("strangers/Carl/1.jpg"));
+    for (name, shift) in doorstep::POSES {
+        let frame = doorstep::turned((WIDTH, HEIGHT), "enrolled/Ada/1.jpg", 2, shift);
+        shown(&format!("ada-{name}"), &frame);
+    }
 }
 
 /// Another configuration for this guest.

@@ -1,6 +1,9 @@
 //! The built program, command by command, on drawn people: exit codes, `--json`, and decisions that plain code makes too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use limen::decide::PinMatch;
+use limen::pin::{PinHash, Tries};
+use limen_gallery_db::{Gallery, NewSubject};
 use limen_models::manifest::{Manifest, Mirror};
 use limen_models::photo::decode_file;
 use limen_tests::model_folder::{EMBEDDER, EMBEDDER_SUM, OPERATING_POINTS};
@@ -411,11 +414,11 @@ fn annotate_names_faces_as_plain_code_does() {
 }
 
 #[test]
-fn a_pin_is_set_from_a_pipe_and_every_other_line_stays() {
+fn a_pin_is_set_from_a_pipe_and_its_hash_is_in_the_gallery_alone() {
     let site = Site::new();
-    let before = site.read("limen.toml") + "[controls] # at the door\npressed = \"high\"\n";
-    site.write("limen.toml", &before);
+    let config = site.read("limen.toml");
     let pin = |typed: &str| site.shell(&format!("printf '{typed}\\n' | \"$LIMEN\" pin --config limen.toml"));
+    let kept = || Gallery::open_read_only(&site.path("gallery.db")).ok()?.setting::<PinHash>().unwrap();
     for (typed, why) in [
         ("1234", "stand in a row"),
         ("7777", "all of its digits are the same"),
@@ -426,49 +429,75 @@ fn a_pin_is_set_from_a_pipe_and_every_other_line_stays() {
     ] {
         let refused = pin(typed).exits(3).says(&[why]);
         assert!(typed.is_empty() || !refused.stderr.contains(typed), "{}", refused.stderr);
-        assert_eq!(site.read("limen.toml"), before);
+        assert!(kept().is_none());
     }
-    let set = pin("2580").exits(0);
+    let set = pin("2580").exits(0).says(&["gallery.db: the PIN is set"]);
     assert!(!set.stderr.contains("2580") && set.stdout.is_empty(), "{} {}", set.stderr, set.stdout);
-    let after = site.read("limen.toml");
-    let hash = |text: &str| {
-        let line = text.lines().find(|l| l.starts_with("pin = ")).unwrap();
-        assert!(line.starts_with("pin = \"$argon2id$v=19$m=19456,t=2,p=1$"), "{line}");
-        line.to_owned()
-    };
-    let first = hash(&after);
-    assert_eq!(after.replace(&format!("{first}\n"), ""), before);
-    site.limen("check --config limen.toml").exits(0);
+    let first = kept().unwrap();
+    let compared = |digits| first.compare(&limen::pin::chosen(digits).unwrap());
+    assert_eq!((compared("2580"), compared("2581")), (PinMatch::Right, PinMatch::Wrong));
     pin("2580").exits(0);
-    assert_ne!(hash(&site.read("limen.toml")), first, "each hash has its own salt");
+    assert!(kept().unwrap() != first, "each hash has its own salt");
+    assert_eq!(site.read("limen.toml"), config);
 
-    // Everybody may read it: that is told, and by doctor too.
-    pin("2580").exits(0).says(&["chmod 0640"]);
+    // Wrong tries go with the PIN that is forgotten.
+    let mut gallery = Gallery::open(&site.path("gallery.db")).unwrap();
+    gallery.set(&Tries::of(9)).unwrap();
+    site.limen("pin --config limen.toml --clear").exits(0).says(&["whoever touches the device next"]);
+    assert!(kept().is_none() && gallery.setting::<Tries>().unwrap().is_none());
+    let said = site.limen("events --config limen.toml --json").exits(0).json();
+    let reasons: Vec<_> = said.iter().map(|e| e["reason"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reasons, ["pin-set", "pin-set", "pin-cleared"]);
+    assert!(said.iter().all(|e| e["kind"] == "service" && e["detail"].is_null()));
+
     let doctor = || {
         let said = site.limen("doctor --config limen.toml --json").json();
         let found = said.iter().find(|f| f["what"] == "controls").unwrap();
         (found["ok"].as_bool().unwrap(), found["text"].as_str().unwrap().to_owned())
     };
+    pin("2580").exits(0);
     let (well, text) = doctor();
     assert!(!well && text.contains("nothing to type it on"), "{text}");
-    let with = |controls: &str| {
-        let config = site.read("limen.toml").replace("pressed = \"high\"", controls);
-        site.write("limen.toml", config + "[display]\npanel = \"png-latest:screen.png\"\n");
-    };
-    with("up_button = \"gpio:up\"\ndown_button = \"gpio:down\"\nok_button = \"gpio:ok\"");
+    let buttons =
+        "[controls]\nup_button = \"gpio:up\"\ndown_button = \"gpio:down\"\nok_button = \"gpio:ok\"\n";
+    let display = "[display]\npanel = \"png-latest:screen.png\"\n";
+    site.write("limen.toml", format!("{config}{buttons}{display}"));
+    let (well, text) = doctor();
+    assert!(well && text.contains("three buttons; a PIN opens"), "{text}");
+    site.limen("pin --config limen.toml --clear").exits(0);
+    let (well, text) = doctor();
+    assert!(!well && text.contains("whoever touches the device first chooses one"), "{text}");
+    site.write("limen.toml", format!("{config}{buttons}touch = \"/dev/input/limen-none\"\n{display}"));
+    let (well, text) = doctor();
+    assert!(!well && text.contains("group `input`"), "{text}");
+
+    // One in the configuration comes first; everybody may read it.
+    let hash = "pin = \"$argon2id$v=19$m=64,t=2,p=1$bGltZW4tc2FsdA$AAAAAAAAAAAAAAAAAAAAAA\"\n";
+    site.write("limen.toml", format!("{config}{buttons}{hash}{display}"));
+    site.limen("check --config limen.toml").exits(0);
+    pin("2580").exits(3).says(&["controls.pin", "comes before the gallery's", "nothing was changed"]);
+    assert!(kept().is_none());
     let (well, text) = doctor();
     assert!(!well && text.contains("chmod 0640"), "{text}");
     site.shell("chmod 640 limen.toml");
-    let (well, text) = doctor();
-    assert!(well && text.contains("three buttons; a PIN opens"), "{text}");
-    site.shell("sed -i 's|^ok_button.*|&\\ntouch = \"/dev/input/limen-none\"|' limen.toml");
-    let (well, text) = doctor();
-    assert!(!well && text.contains("group `input`"), "{text}");
-    // The mode stays.
-    assert!(!pin("2580").exits(0).stderr.contains("chmod"));
+    assert!(doctor().0);
 
     site.limen("pin").exits(2).says(&["--config"]);
-    site.limen("pin --config missing.toml").exits(3);
+    site.limen("pin --config missing.toml").exits(4);
+}
+
+#[test]
+fn somebody_enrolled_at_the_door_gets_a_name() {
+    let site = Site::new();
+    Gallery::open(&site.path("gallery.db")).unwrap().add_subject(&NewSubject::new("42", "42")).unwrap();
+    let rename = |args: &str| site.limen(&format!("gallery rename --config limen.toml {args}"));
+    rename("42 Ada").exits(0);
+    assert_eq!(site.limen("gallery show --config limen.toml 42 --json").json()[0]["name"], "Ada");
+    let said = site.limen("events --config limen.toml --json").json();
+    assert_eq!((&said[0]["kind"], &said[0]["reason"]), (&"changed".into(), &"renamed".into()));
+    assert!(!said[0].to_string().contains("Ada"));
+    rename("43 Ben").exits(3).says(&["nobody in the gallery has the id 43"]);
+    site.shell("\"$LIMEN\" gallery rename --config limen.toml 42 ' '").exits(3).says(&["name: is empty"]);
 }
 
 #[test]

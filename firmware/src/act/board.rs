@@ -10,17 +10,22 @@ use limen_gallery_db::Subject;
 
 use embedded_graphics::geometry::{OriginDimensions, Size};
 
+use super::attend::View;
+use crate::camera::Frame;
 use crate::controls::Input;
 use crate::decide::Decision;
 use crate::display::icon::Icon;
-use crate::display::screens::service_menu::{Camera, Facts};
+use crate::display::screens::enrol::Reach;
+use crate::display::screens::service_menu::Camera;
 use crate::display::screens::{
-    self, CameraLost, Denied, FaceMark, Granted, Idle, Live, Message, OutOfOrder, PinPad, ServiceMenu, demo,
+    self, CameraLost, Choice, Denied, Enrol, FaceMark, Granted, Idle, Live, Message, OutOfOrder, PinPad,
+    ServiceMenu, demo,
 };
 use crate::display::{Language, Panel, Screen, Stage, Words, palette, show};
 use crate::doorway::Alarm;
 use crate::gate::Verdict;
-use crate::menu::View;
+use crate::kiosk::enrol;
+use crate::menu;
 use crate::recognise::{Match, Seen, Sighting};
 use crate::slot::{Overtake, Slot};
 use crate::sound::{Cue, Tone};
@@ -36,15 +41,18 @@ pub struct Voice {
     pub stage: Stage,
     /// How long a verdict stays.
     pub verdict_ms: u64,
+    /// At which height whoever is enrolled is looked for.
+    pub reach: Reach,
     /// What is to be heard; nobody need listen.
     pub cues: Arc<Slot<Cue>>,
 }
 
 /// What is shown while it lasts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Lasting {
     Alarm(Alarm),
-    Menu(View, Facts),
+    /// With the number of the frame in it, if one is.
+    Attended(View, Option<u64>),
     CameraLost,
 }
 
@@ -52,7 +60,9 @@ enum Lasting {
 pub struct Board {
     voice: Voice,
     alarm: Option<Alarm>,
-    menu: Option<(View, Facts)>,
+    attended: Option<View>,
+    /// The last frame of somebody who is enrolled.
+    frame: Option<Arc<Frame>>,
     camera_lost: bool,
     /// What is on the display stays until then.
     until: Option<Millis>,
@@ -71,7 +81,8 @@ impl Board {
         Self {
             voice,
             alarm: None,
-            menu: None,
+            attended: None,
+            frame: None,
             camera_lost: false,
             until: None,
             shown: None,
@@ -110,15 +121,23 @@ impl Board {
         }
     }
 
-    /// What is to be seen of the service menu, with how things are; `None` while it is closed.
-    pub fn menu(&mut self, menu: Option<(View, Facts)>, now: Millis, wall: Timestamp) {
-        let closed = menu.is_none() && matches!(self.shown, Some(Lasting::Menu(..)));
-        self.menu = menu;
+    /// What is to be seen of the service menu and the people behind it; `None` while it is closed.
+    pub fn attended(&mut self, view: Option<View>, now: Millis, wall: Timestamp) {
+        let closed = view.is_none() && matches!(self.shown, Some(Lasting::Attended(..)));
+        self.attended = view;
+        if !matches!(self.attended, Some(View::People(enrol::View::Poses { .. }))) {
+            self.frame = None;
+        }
         if !self.rests(now) && closed {
             // Until the next frame.
             let idle = idle(wall, &self.voice.language);
             self.show(&idle, None, now);
         }
+    }
+
+    /// A frame was looked at while somebody is at the people.
+    pub fn see(&mut self, seen: &Seen) {
+        self.frame = Some(Arc::clone(&seen.frame));
     }
 
     /// A frame was looked at, with a verdict on each face. A face is named from `threshold` on.
@@ -171,7 +190,7 @@ impl Board {
         if lost {
             self.sound(Some(Tone::CameraLost));
             self.until = None;
-            if self.menu.is_some() {
+            if self.attended.is_some() {
                 // Whoever is at the menu sees it for the time of a verdict, and on its line after that.
                 let screen = Screen::CameraLost(CameraLost::new(&self.voice.language.words));
                 self.hold(&screen, Some(Lasting::CameraLost), now);
@@ -198,23 +217,20 @@ impl Board {
             return true;
         }
         self.until = None;
-        let words = &self.voice.language.words;
-        let (lasting, screen) = match (self.alarm, &self.menu, self.camera_lost) {
-            (Some(alarm), ..) => (Lasting::Alarm(alarm), Screen::Alarm(screens::Alarm::new(words, alarm))),
-            (None, Some((view, facts)), _) => {
-                let screen = match *view {
-                    View::Pin { typed, note, focus } => {
-                        Screen::PinPad(PinPad::new(words, typed, note, focus))
-                    }
-                    View::Items { focus } => Screen::ServiceMenu(ServiceMenu::new(words, facts, focus)),
-                };
-                (Lasting::Menu(*view, facts.clone()), screen)
-            }
-            (None, None, true) => (Lasting::CameraLost, Screen::CameraLost(CameraLost::new(words))),
+        let lasting = match (self.alarm, &self.attended, self.camera_lost) {
+            (Some(alarm), ..) => Lasting::Alarm(alarm),
+            (None, Some(view), _) => Lasting::Attended(view.clone(), self.frame.as_ref().map(|f| f.seq)),
+            (None, None, true) => Lasting::CameraLost,
             (None, None, false) => return false,
         };
         if self.shown.as_ref() != Some(&lasting) {
-            self.show(&screen, Some(lasting), now);
+            let (language, frame) = (Arc::clone(&self.voice.language), self.frame.clone());
+            let screen = match &lasting {
+                Lasting::Alarm(alarm) => Screen::Alarm(screens::Alarm::new(&language.words, *alarm)),
+                Lasting::Attended(view, _) => attended(view, &language, (frame.as_deref(), self.voice.reach)),
+                Lasting::CameraLost => Screen::CameraLost(CameraLost::new(&language.words)),
+            };
+            self.show(&screen, Some(lasting.clone()), now);
         }
         true
     }
@@ -242,6 +258,35 @@ impl Board {
             crate::tell!(Warning, "nothing is shown: {e}; the door goes on");
         }
         self.dark = shown.is_err();
+    }
+}
+
+/// What whoever is at the device sees.
+fn attended<'a>(
+    view: &View,
+    language: &'a Language,
+    (frame, reach): (Option<&'a Frame>, Reach),
+) -> Screen<'a> {
+    let words = &language.words;
+    match view {
+        View::Menu(menu::View::Pin { typed, note, focus }, _) => {
+            Screen::PinPad(PinPad::new(words, *typed, *note, *focus))
+        }
+        View::Menu(menu::View::Items { focus }, facts) => {
+            Screen::ServiceMenu(ServiceMenu::new(words, facts, *focus))
+        }
+        View::People(enrol::View::Id { typed, focus }) => Screen::PinPad(PinPad::id(words, typed, *focus)),
+        View::People(enrol::View::Ask { asked, focus }) => {
+            Screen::Choice(Choice::new(language, asked, *focus))
+        }
+        View::People(enrol::View::Poses { progress, is_focused }) => {
+            let frame = frame.map(|frame| &frame.image);
+            Screen::Enrol(Enrol::new(words, *progress, (frame, reach), *is_focused))
+        }
+        View::People(enrol::View::Checking) => {
+            let title = words.checking().to_owned();
+            Screen::Message(Message { icon: Icon::Face, title, text: String::new() })
+        }
     }
 }
 

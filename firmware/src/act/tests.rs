@@ -14,8 +14,9 @@ use limen_models::quality::Quality;
 use super::orders::OpenOrder;
 use super::*;
 use crate::camera::Frame;
-use crate::decide::{Companions, Policy, Readers};
+use crate::decide::{Companions, PinMatch, Policy, Readers};
 use crate::display::canvas::Canvas;
+use crate::display::screens::enrol::Reach;
 use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
 use crate::gate::House;
 use crate::recognise::{Match, Sighting};
@@ -45,7 +46,8 @@ fn gallery(folder: &Path) -> (std::path::PathBuf, Subject) {
 fn voice(panel: Option<Box<dyn Panel>>) -> Voice {
     let language = Language::open(&"en".parse().unwrap(), &Default::default()).unwrap();
     let cues = Arc::default();
-    Voice { panel, language: language.into(), stage: Stage::Real, verdict_ms: 500, cues }
+    let (stage, reach) = (Stage::Real, Reach::Standing);
+    Voice { panel, language: language.into(), stage, verdict_ms: 500, reach, cues }
 }
 
 fn actor(journal: Gallery) -> (Actor, EdgeLog) {
@@ -56,6 +58,18 @@ fn actor(journal: Gallery) -> (Actor, EdgeLog) {
     let gate = Gate::new(POLICY, model.clone(), House::new("", "front").unwrap());
     let door_of = (pulse, Doorway::new(5000));
     (Actor::new(Box::new(relay), door_of, voice(None), journal, (model, gate)).unwrap(), log)
+}
+
+/// What the device is looked after by, with a PIN of which no digit is known.
+fn settings() -> Settings {
+    let pin = "\"$argon2id$v=19$m=64,t=2,p=1$bGltZW4tc2FsdA$AAAAAAAAAAAAAAAAAAAAAA\"";
+    Settings {
+        pin: serde_json::from_str(pin).unwrap(),
+        limits: Default::default(),
+        same_face: Threshold::new(0.35).unwrap(),
+        threshold: 0.4,
+        model: ModelId::new("m").unwrap(),
+    }
 }
 
 /// A frame at `at` ms in which the subject is let in.
@@ -77,6 +91,7 @@ fn granted(subject: &Subject, at: u64) -> Seen {
         frames: 1,
         companions: 0,
         probe: None,
+        sample: None,
     };
     Seen { frame: Arc::new(frame), sightings: vec![sighting], times: StageTimes::default() }
 }
@@ -225,35 +240,39 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     // 240x240: columns of 80, rows of 48 below a head of 48; enter is at the lower right.
     let two = Press::Tap { x: 120, y: 70 };
     let enter = Press::Tap { x: 200, y: 220 };
-    assert_eq!(actor.press(two, Millis(0), wall).unwrap(), (Vec::new(), None), "nobody is attended to");
-    assert_eq!(told(), []);
+    let untouched = |actor: &mut Actor, press, at| {
+        let (written, asked) = actor.press(press, Millis(at), wall).unwrap();
+        assert!(written.is_empty() && asked.is_none());
+    };
+    untouched(&mut actor, two, 0);
+    assert_eq!(told(), [], "nobody is attended to");
 
-    actor.attend();
+    actor.attend(settings());
     actor.switch(Change::Contact { open: false }, Millis(0), wall).unwrap();
-    assert_eq!(actor.press(two, Millis(10), wall).unwrap(), (Vec::new(), None));
+    untouched(&mut actor, two, 10);
     for _ in 0..4 {
         actor.press(two, Millis(20), wall).unwrap();
     }
     assert_eq!(told(), [PinPad; 5]);
     // Recognition goes on: the door opens, and shuts at its moment while digits are out to be compared.
-    let (_, digits) = actor.press(enter, Millis(30), wall).unwrap();
-    assert!(digits.is_some());
+    let (_, asked) = actor.press(enter, Millis(30), wall).unwrap();
+    assert!(matches!(asked, Some(Question::Compare(..))));
     assert_eq!(actor.frame(&granted(&subject, 100), Millis(100), wall).unwrap().len(), 1);
     assert_eq!(told(), [PinPad, Granted]);
     assert_eq!(actor.deadline(Millis(100)), Some(Millis(1100)));
     // What cannot be seen cannot be touched.
-    assert_eq!(actor.press(enter, Millis(200), wall).unwrap(), (Vec::new(), None));
+    untouched(&mut actor, enter, 200);
     actor.tick(Millis(600), wall).unwrap();
     actor.tick(Millis(1100), wall).unwrap();
     assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(1100));
     assert_eq!(told(), [PinPad]);
-    let opened = actor.pin(PinMatch::Right, Millis(1200), wall).unwrap();
+    let opened = actor.pin(Answer::Compared(PinMatch::Right), Millis(1200), wall).unwrap();
     assert_eq!(opened.iter().map(|e| e.reason.as_deref()).collect::<Vec<_>>(), [Some("menu-opened")]);
     assert_eq!(told(), [ServiceMenu]);
     // An alarm hides the menu for as long as it lasts.
     actor.switch(Change::Contact { open: true }, Millis(5000), wall).unwrap();
     actor.tick(Millis(6000), wall).unwrap();
-    assert_eq!(actor.press(two, Millis(6100), wall).unwrap(), (Vec::new(), None));
+    untouched(&mut actor, two, 6100);
     actor.switch(Change::Contact { open: false }, Millis(7000), wall).unwrap();
     assert_eq!(told(), [Alarm, ServiceMenu]);
     // A camera that is lost is seen for the time of a verdict, and then on the menu.
@@ -270,16 +289,16 @@ fn the_service_menu_is_hidden_by_verdicts_and_alarms_and_written_down() {
     actor.tick(Millis(31_200), wall).unwrap();
     assert_eq!(told(), [Idle]);
 
-    // Three wrong ones.
-    for n in 0..3u64 {
+    // Five wrong ones.
+    for n in 0..5u64 {
         let now = Millis(40_000 + n);
         let taps = if n == 0 { 5 } else { 4 };
         (0..taps).for_each(|_| drop(actor.press(two, now, wall).unwrap()));
         assert!(actor.press(enter, now, wall).unwrap().1.is_some());
-        let written = actor.pin(PinMatch::Wrong, now, wall).unwrap();
+        let written = actor.pin(Answer::Compared(PinMatch::Wrong), now, wall).unwrap();
         let refused = written.first().map(|e| (e.kind, e.reason.clone().unwrap(), e.detail.clone().unwrap()));
-        let detail = json!({ "wrong": 3, "locked_ms": 60_000 });
-        assert_eq!(refused, (n == 2).then_some((EventKind::Service, "pin-locked".into(), detail)));
+        let detail = json!({ "wrong": 5, "locked_ms": 60_000 });
+        assert_eq!(refused, (n == 4).then_some((EventKind::Service, "pin-locked".into(), detail)));
     }
 }
 

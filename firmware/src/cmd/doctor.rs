@@ -1,5 +1,6 @@
 //! `limen doctor`: looks at everything the door needs and says what to do about what is missing.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Result;
@@ -12,11 +13,11 @@ use serde_json::json;
 
 use crate::act::attend::free_mib;
 use crate::camera;
-use crate::cmd::pin::readable_by_all;
 use crate::cmd::{Exit, Site, pick};
 use crate::config::Config;
 use crate::controls::{self, TouchSource};
 use crate::display;
+use crate::pin::PinHash;
 use crate::recognise::{GalleryFile, Recogniser};
 use crate::relay::{self, Coil, RelayError, RelaySource};
 use crate::sound::Player;
@@ -70,7 +71,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Finding { what: "door", result: door(&config) },
         Finding { what: "display", result: panel(&config, known) },
         Finding { what: "sound", result: sound(&config) },
-        Finding { what: "controls", result: controls(&config, args.site.config.as_deref()) },
+        Finding { what: "controls", result: controls(&config, args.site.config.as_deref(), known) },
         Finding { what: "clock", result: clock(known) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
@@ -200,7 +201,7 @@ fn sound(config: &Config) -> Result<String, String> {
 }
 
 /// Whether what is touched or pressed at the door reaches the service menu, and only who should.
-fn controls(config: &Config, file: Option<&Path>) -> Result<String, String> {
+fn controls(config: &Config, file: Option<&Path>, gallery: Option<&Gallery>) -> Result<String, String> {
     let touch = match config.controls.touch.parse()? {
         TouchSource::None => None,
         TouchSource::Evdev(path) => Some(controls::describe(&path).map_err(|e| e.to_string())?),
@@ -209,23 +210,38 @@ fn controls(config: &Config, file: Option<&Path>) -> Result<String, String> {
     let buttons = controls::buttons(&config.controls).map_err(|(field, why)| format!("{field}: {why}"))?;
     let buttons = (!buttons.is_empty()).then(|| "three buttons".to_owned());
     let all: Vec<String> = [touch, buttons].into_iter().flatten().collect();
-    match (all.is_empty(), config.controls.pin.is_set()) {
+    let in_file = config.controls.pin.is_set();
+    let in_gallery = || gallery.and_then(|g| g.setting::<PinHash>().ok().flatten()).is_some();
+    match (all.is_empty(), in_file || in_gallery()) {
         (true, false) => return Ok("none".into()),
         (true, true) => {
             return Err("there is a PIN, but nothing to type it on; set controls.touch or the buttons".into());
         }
         (false, false) => {
             return Err(format!(
-                "{}; no PIN is set, so the service menu does not open; `limen pin --config FILE` sets one",
+                "{}; no PIN is set yet, so whoever touches the device first chooses one; do it there, or with \
+                 `limen pin --config FILE`",
                 all.join("; ")
             ));
         }
         (false, true) => {}
     }
-    match file.and_then(readable_by_all) {
+    match file.filter(|_| in_file).and_then(readable_by_all) {
         Some(cure) => Err(cure),
         None => Ok(format!("{}; a PIN opens the service menu", all.join("; "))),
     }
+}
+
+/// What to do about a file with a PIN's hash that everybody on this machine can read.
+fn readable_by_all(path: &Path) -> Option<String> {
+    let open = std::fs::metadata(path).is_ok_and(|m| m.mode() & 0o004 != 0);
+    open.then(|| {
+        format!(
+            "{}: everybody on this machine can read the PIN's hash, and find the PIN by trying all of them; chmod 0640, and \
+             give it to a group that limen is in (docs/guide/controls.md)",
+            path.display()
+        )
+    })
 }
 
 /// Whether the clock can be right: a journal and people's validity go by it.

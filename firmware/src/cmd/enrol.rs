@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use limen_gallery_db::GalleryError;
 use limen_gallery_db::enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Existing, Sample};
 use limen_gallery_db::event::{EventKind, NewEvent};
-use limen_gallery_db::score::Threshold;
 use limen_gallery_db::subject::NewSubject;
 use serde_json::json;
 
 use crate::cmd::probe::{faults, look, progress};
 use crate::cmd::{Exit, Site, photo_exit, shown};
+use crate::kiosk;
 use crate::recognise::{GalleryFile, Recogniser};
 
 /// Arguments of the command.
@@ -155,23 +155,15 @@ pub fn run(args: &Enrol) -> Result<Exit> {
 }
 
 fn policy(args: &Enrol, recogniser: &Recogniser) -> Result<EnrolPolicy> {
-    let Ok(duplicate) = Threshold::new(recogniser.policy.threshold) else {
-        bail!("the threshold {} is no cosine", recogniser.policy.threshold);
+    let existing = match (args.add, args.replace) {
+        (true, _) => Existing::AddSamples,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
     };
     Ok(EnrolPolicy {
         min_samples: args.min_photos.max(1),
-        // Whoever reaches the door's own threshold on somebody else would be let in as that person.
-        duplicate,
-        min_agreement: duplicate,
-        // The quality gate has already refused what cannot be used.
-        min_quality: 0.0,
         allow_duplicate: if args.allow_duplicate { DuplicateRule::Allow } else { DuplicateRule::Refuse },
-        existing: match (args.add, args.replace) {
-            (true, _) => Existing::AddSamples,
-            (_, true) => Existing::Replace,
-            _ => Existing::Refuse,
-        },
-        ..EnrolPolicy::default()
+        ..kiosk::policy(recogniser.policy.threshold, existing)?
     })
 }
 

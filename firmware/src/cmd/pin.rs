@@ -1,17 +1,18 @@
-//! `limen pin`: sets the PIN of the service menu. It is asked for twice on a terminal, without being shown, and only its
-//! hash is written.
+//! `limen pin`: sets the PIN of the service menu, or forgets it. It is asked for twice on a terminal, without being shown, and
+//! only its hash is kept, in the gallery's file.
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use jiff::Timestamp;
+use limen_gallery_db::{EventKind, Gallery, NewEvent};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
-use crate::cmd::edit::{self, Field};
 use crate::cmd::{Exit, shown};
-use crate::pin::{self, PinHash};
+use crate::config::Config;
+use crate::pin::{self, PinHash, Tries};
 
 /// Ctrl-C, which ends the line here: a signal would leave the terminal as it is not to be.
 const GIVE_UP: u8 = 3;
@@ -19,34 +20,45 @@ const GIVE_UP: u8 = 3;
 /// Arguments of the command.
 #[derive(Debug, Args)]
 pub struct Pin {
-    /// Configuration file, which keeps the PIN's hash
+    /// Configuration file, which names the gallery that keeps the PIN's hash
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Forget the PIN and the wrong tries: whoever touches the device next chooses a new one
+    #[arg(long)]
+    clear: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &Pin) -> Result<Exit> {
-    let pin = pin::chosen(&ask()?)?;
-    let hash = PinHash::of(&pin).context("the PIN cannot be hashed")?;
-    let field = Field { name: "pin", value: hash.as_str().into(), is_default: false };
-    edit::set(&args.config, "controls", vec![field])?;
-    eprintln!("{}: the PIN is set; a running door takes it at SIGHUP", shown(&args.config));
-    if let Some(cure) = readable_by_all(&args.config) {
-        crate::tell!(Warning, "{cure}");
+    let config = Config::load(&args.config)?;
+    if config.controls.pin.is_set() {
+        bail!(
+            "{}: controls.pin is a PIN's hash already, and comes before the gallery's; set it to \"\" first; nothing was changed",
+            shown(&args.config)
+        );
+    }
+    let hash = if args.clear {
+        None
+    } else {
+        let pin = pin::chosen(&ask()?)?;
+        Some(PinHash::of(&pin).context("the PIN cannot be hashed")?)
+    };
+    let mut gallery = Gallery::open(&config.gallery.file)?;
+    // Whoever may write the gallery need not wait for a lock to end.
+    gallery.unset::<Tries>()?;
+    let event = NewEvent::new(Timestamp::now(), EventKind::Service);
+    let file = shown(&config.gallery.file);
+    match hash {
+        Some(hash) => {
+            gallery.noting(event.because("pin-set")).set(&hash)?;
+            eprintln!("{file}: the PIN is set; a running door takes it at once");
+        }
+        None => {
+            gallery.noting(event.because("pin-cleared")).unset::<PinHash>()?;
+            eprintln!("{file}: there is no PIN any more; whoever touches the device next chooses one");
+        }
     }
     Ok(Exit::Yes)
-}
-
-/// What to do about a file with a PIN's hash that everybody on this machine can read.
-pub fn readable_by_all(path: &Path) -> Option<String> {
-    let open = std::fs::metadata(path).is_ok_and(|m| m.mode() & 0o004 != 0);
-    open.then(|| {
-        format!(
-            "{}: everybody on this machine can read the PIN's hash, and find the PIN by trying all of them; chmod 0640, and \
-             give it to a group that limen is in (docs/guide/controls.md)",
-            path.display()
-        )
-    })
 }
 
 /// Asks on the terminal, twice; one line where standard input is none.

@@ -16,6 +16,8 @@ pub struct Display {
     pub height_px: u32,
     /// How long "granted" or "denied" stays, ms.
     pub verdict_ms: u64,
+    /// Whether whoever is enrolled sits, as in a wheelchair.
+    pub low: bool,
     /// `en`, `de`, `es`, `zh` or `FILE.toml`.
     pub language: String,
     /// `FILE` or `FILE#INDEX` with letters that the built-in fonts lack, or empty for none.
@@ -29,6 +31,7 @@ impl Default for Display {
             width_px: 800,
             height_px: 480,
             verdict_ms: 2000,
+            low: false,
             language: "en".into(),
             font: String::new(),
         }

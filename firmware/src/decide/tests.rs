@@ -28,8 +28,8 @@ fn each_line_of_the_pins_table() {
         PinAnswer::Again { left } => -f64::from(left),
         PinAnswer::Locked { for_ms } => for_ms as f64 / 60_000.0,
     };
-    let all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, u32::MAX].map(minutes);
-    assert_eq!(all, [-2.0, -1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
+    let all = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, u32::MAX].map(minutes);
+    assert_eq!(all, [-4.0, -3.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]);
 }
 
 #[test]

@@ -264,7 +264,7 @@ mod tests {
             ("\"Monday\", ", "", "date.weekdays: must be a list of 7 words"),
             ("\"Monday\"", "1", "date.weekdays: must be a word in quotation marks"),
             ("\"Welcome\"", "\" \"", "granted.greeting: says nothing"),
-            ("\"{done} of {all}\"", "\"{done}\"", "enrol.progress: must hold {all}, {done}"),
+            ("\"Id {id}\"", "\"Id\"", "enrol.person: must hold {id}"),
             ("\"Welcome\"", "\"Welcome {name}\"", "granted.greeting: must hold no word in braces"),
             ("\"Welcome\"", "\"ようこそ\"", "no font here has う こ そ よ; name one"),
             ("\"Welcome\"", "Welcome", "own.toml: TOML parse error at line"),

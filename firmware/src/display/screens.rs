@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 mod alarm;
 mod camera_lost;
+pub mod choice;
 pub mod demo;
 mod denied;
-mod enrol;
+pub mod enrol;
 mod granted;
 mod idle;
 mod live;
@@ -23,6 +24,7 @@ pub mod service_menu;
 
 pub use alarm::Alarm;
 pub use camera_lost::CameraLost;
+pub use choice::Choice;
 pub use denied::Denied;
 pub use enrol::Enrol;
 pub use granted::Granted;
@@ -47,7 +49,9 @@ pub enum Screen<'a> {
     /// The door stays shut.
     Denied(Denied),
     /// Somebody is enrolled.
-    Enrol(Enrol),
+    Enrol(Enrol<'a>),
+    /// Something is asked of whoever is at the device.
+    Choice(Choice),
     /// Something is wrong with the door.
     Alarm(Alarm),
     /// The camera gives no pictures.
@@ -78,6 +82,8 @@ pub enum ScreenKind {
     Denied,
     /// Somebody is enrolled.
     Enrol,
+    /// Something is asked of whoever is at the device.
+    Choice,
     /// Something is wrong with the door.
     Alarm,
     /// The camera gives no pictures.
@@ -103,6 +109,7 @@ impl ScreenKind {
             Self::Granted => "granted",
             Self::Denied => "denied",
             Self::Enrol => "enrol",
+            Self::Choice => "choice",
             Self::Alarm => "alarm",
             Self::CameraLost => "camera-lost",
             Self::Service => "service",
@@ -123,6 +130,7 @@ impl Screen<'_> {
             Self::Granted(_) => ScreenKind::Granted,
             Self::Denied(_) => ScreenKind::Denied,
             Self::Enrol(_) => ScreenKind::Enrol,
+            Self::Choice(_) => ScreenKind::Choice,
             Self::Alarm(_) => ScreenKind::Alarm,
             Self::CameraLost(_) => ScreenKind::CameraLost,
             Self::Service(_) => ScreenKind::Service,
@@ -152,6 +160,7 @@ where
         Screen::Granted(s) => granted::draw(s, fonts, target),
         Screen::Denied(s) => denied::draw(s, fonts, target),
         Screen::Enrol(s) => enrol::draw(s, fonts, target),
+        Screen::Choice(s) => choice::draw(s, fonts, target),
         Screen::Alarm(s) => alarm::draw(s, fonts, target),
         Screen::CameraLost(s) => camera_lost::draw(s, fonts, target),
         Screen::Service(s) => service::draw(s, fonts, target),
@@ -164,7 +173,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::pin_pad::Key;
+    use super::enrol::Reach;
+    use super::pin_pad::{Key, Typed};
     use super::service_menu::{Facts, Line};
     use super::*;
     use crate::decide::Denial;
@@ -172,11 +182,18 @@ mod tests {
     use crate::display::canvas::Canvas;
     use crate::display::icon::Icon;
     use crate::display::keys::Look;
+    use crate::display::theme;
     use crate::doorway;
+    use crate::kiosk::enrol::Asked;
+    use crate::kiosk::poses::{Hint, Pose, Progress};
     use crate::menu::Note;
     use limen_models::geometry::BBox;
     use limen_models::image::RgbImage;
     use proptest::prelude::*;
+
+    fn progress() -> Progress {
+        Progress { taken: [Some(3), Some(1), Some(0), None, None], hint: Hint::Look(Pose::Left) }
+    }
 
     fn english() -> Language {
         Language::open(&"en".parse().unwrap(), &Default::default()).unwrap()
@@ -202,13 +219,33 @@ mod tests {
                 Screen::Live(Live { frame: &frame, faces: vec![face], hint: b.clone() }),
                 Screen::Granted(Granted { greeting: b.clone(), name: a.clone(), detail: c.clone() }),
                 Screen::Denied(Denied { title: a.clone(), reason: b.clone(), icon: Icon::Question }),
-                Screen::Enrol(Enrol { title: a.clone(), progress: b.clone(), instruction: c.clone(), done, all }),
+                Screen::Enrol(Enrol {
+                    frame: Some(&frame),
+                    reach: if done % 2 == 0 { Reach::Standing } else { Reach::Low },
+                    shares: [Some(0.5), None, Some(all as f32), Some(0.0), Some(1.0)],
+                    next: Some(Pose::Up),
+                    hint: c.clone(),
+                    is_focused: true,
+                }),
+                Screen::Choice(Choice {
+                    icon: Icon::Info,
+                    sign: theme::SKY,
+                    title: a.clone(),
+                    text: b.clone(),
+                    keys: vec![c.clone(); done % 9],
+                    focus: Some(1),
+                }),
                 Screen::Alarm(Alarm { title: c.clone(), text: b.clone() }),
                 Screen::CameraLost(CameraLost { title: b.clone(), text: a.clone() }),
                 Screen::Service(Service { title: b.clone(), text: c.clone() }),
                 Screen::Message(Message { icon: Icon::Info, title: c.clone(), text: a.clone() }),
                 Screen::OutOfOrder(OutOfOrder { title: a.clone(), text: b.clone(), note: c.clone() }),
-                Screen::PinPad(PinPad { title: a.clone(), typed: done, keys: Look::Ready, focus: Some(Key::Delete) }),
+                Screen::PinPad(PinPad {
+                    title: a.clone(),
+                    typed: if all % 2 == 0 { Typed::Hidden(done) } else { Typed::Shown(b.clone()) },
+                    keys: Look::Ready,
+                    focus: Some(Key::Delete),
+                }),
                 Screen::ServiceMenu(ServiceMenu {
                     title: a.clone(),
                     lines: vec![Line { what: b.clone(), how: c.clone(), is_trouble: true }; all % 12],
@@ -225,7 +262,7 @@ mod tests {
         }
     }
 
-    fn usual<'a>(frame: &'a RgbImage, language: &Language) -> [Screen<'a>; 13] {
+    fn usual<'a>(frame: &'a RgbImage, language: &Language) -> [Screen<'a>; 14] {
         let words = &language.words;
         [
             Screen::Idle(Idle::new(words, jiff::civil::datetime(2026, 11, 24, 9, 41, 0, 0))),
@@ -233,7 +270,8 @@ mod tests {
             Screen::Granted(Granted::new(words, "Ann")),
             Screen::Denied(Denied::new(words, Denial::Expired)),
             Screen::Denied(Denied::new(words, Denial::Unknown)),
-            Screen::Enrol(Enrol::new(words, (2, 5), None)),
+            Screen::Enrol(Enrol::new(words, progress(), (Some(frame), Reach::Standing), false)),
+            Screen::Choice(Choice::new(language, &Asked::Alike, None)),
             Screen::Alarm(Alarm::new(words, doorway::Alarm::Held)),
             Screen::CameraLost(CameraLost::new(words)),
             Screen::Service(Service::new(words)),

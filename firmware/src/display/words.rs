@@ -1,12 +1,15 @@
 //! What the screens say: the words of one language, and which of them goes with what was decided.
 
 use jiff::civil::Date;
+use limen_gallery_db::Standing;
 use limen_models::quality::Reason;
 use serde::Deserialize;
 
 use crate::decide::{Denial, Request};
 use crate::doorway::Alarm;
-use crate::menu::{Item, Note};
+use crate::kiosk::enrol::{Answer, Asked, Known, Outcome};
+use crate::kiosk::poses::{Hint, Pose};
+use crate::menu::{Choice, Item, Note};
 use crate::rules::factors::Factor;
 
 /// The words of one language, as its file has them (firmware/languages).
@@ -117,12 +120,60 @@ struct Reasons {
     passback: String,
 }
 
+/// Whoever is enrolled at the door.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Enrol {
+    pub id: String,
+    checking: String,
+    person: String,
+    suspended: String,
+    look: Look,
+    remove: Said,
+    consent: Said,
+    alike: Said,
+    alike_to: Said,
+    told: Told,
+    answers: Answers,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Enrol {
-    pub title: String,
-    progress: String,
-    pub look: String,
+struct Look {
+    ahead: String,
+    left: String,
+    right: String,
+    up: String,
+    down: String,
+    anew: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Told {
+    enrolled: Said,
+    suspended: Said,
+    resumed: Said,
+    removed: Said,
+    unclear: Said,
+    full: Said,
+    failed: Said,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answers {
+    add: String,
+    renew: String,
+    suspend: String,
+    resume: String,
+    remove: String,
+    back: String,
+    agree: String,
+    cancel: String,
+    pin: String,
+    anyway: String,
+    close: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -141,6 +192,10 @@ struct Pin {
     comparing: String,
     wrong: String,
     locked: String,
+    choose: String,
+    again: String,
+    differs: String,
+    simple: String,
 }
 
 /// The service menu.
@@ -166,6 +221,7 @@ pub(super) struct Menu {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Items {
+    people: String,
     close: String,
 }
 
@@ -251,9 +307,78 @@ impl Words {
         }
     }
 
-    /// How many of the photographs are taken.
-    pub fn progress(&self, done: usize, all: usize) -> String {
-        self.enrol.progress.replace("{done}", &done.to_string()).replace("{all}", &all.to_string())
+    /// What somebody who is enrolled is to do now.
+    pub fn look(&self, hint: Hint) -> &str {
+        let l = &self.enrol.look;
+        match hint {
+            Hint::Look(Pose::Ahead) => &l.ahead,
+            Hint::Look(Pose::Left) => &l.left,
+            Hint::Look(Pose::Right) => &l.right,
+            Hint::Look(Pose::Up) => &l.up,
+            Hint::Look(Pose::Down) => &l.down,
+            Hint::Anew => &l.anew,
+            Hint::OneAtATime => self.hint(Request::OneAtATime),
+            Hint::Improve(reason) => self.hint(Request::Improve(reason)),
+        }
+    }
+
+    /// That it takes a moment to compare somebody with all who are enrolled.
+    pub fn checking(&self) -> &str {
+        &self.enrol.checking
+    }
+
+    /// Title and sentence of what is asked at the door; whoever it is about is called `name`, and has the id `id`.
+    pub(super) fn asked(&self, asked: &Asked, name: &str) -> (String, String) {
+        let e = &self.enrol;
+        let id = match asked {
+            Asked::Person(who) | Asked::Remove(who) | Asked::AlikeTo(who) => &who.id,
+            Asked::Consent { id } | Asked::Told { id, .. } => id,
+            Asked::Alike => "",
+        };
+        let templates = match asked {
+            Asked::Told { what: Outcome::Enrolled(templates), .. } => templates.to_string(),
+            _ => String::new(),
+        };
+        let said = match asked {
+            Asked::Person(Known { standing, .. }) => {
+                let text = if *standing == Standing::Active { &e.person } else { &e.suspended };
+                return (name.to_owned(), text.replace("{id}", id));
+            }
+            Asked::Remove(_) => &e.remove,
+            Asked::Consent { .. } => &e.consent,
+            Asked::Alike => &e.alike,
+            Asked::AlikeTo(_) => &e.alike_to,
+            Asked::Told { what, .. } => match what {
+                Outcome::Enrolled(_) => &e.told.enrolled,
+                Outcome::Stands(Standing::Suspended) => &e.told.suspended,
+                Outcome::Stands(Standing::Active) => &e.told.resumed,
+                Outcome::Removed => &e.told.removed,
+                Outcome::Unclear => &e.told.unclear,
+                Outcome::Full => &e.told.full,
+                Outcome::Failed => &e.told.failed,
+            },
+        };
+        let filled =
+            |text: &str| text.replace("{id}", id).replace("{templates}", &templates).replace("{name}", name);
+        (filled(&said.title), filled(&said.text))
+    }
+
+    /// A key below it.
+    pub fn answer(&self, answer: Answer) -> &str {
+        let a = &self.enrol.answers;
+        match answer {
+            Answer::Add => &a.add,
+            Answer::Renew => &a.renew,
+            Answer::Suspend => &a.suspend,
+            Answer::Resume => &a.resume,
+            Answer::Remove => &a.remove,
+            Answer::Back => &a.back,
+            Answer::Agree => &a.agree,
+            Answer::Cancel => &a.cancel,
+            Answer::Pin => &a.pin,
+            Answer::Anyway => &a.anyway,
+            Answer::Close => &a.close,
+        }
     }
 
     /// What stands above the keys for a PIN.
@@ -266,12 +391,17 @@ impl Words {
             Note::Locked { left_s } => {
                 p.locked.replace("{time}", &format!("{}:{:02}", left_s / 60, left_s % 60))
             }
+            Note::Choose(Choice::First) => p.choose.clone(),
+            Note::Choose(Choice::Again) => p.again.clone(),
+            Note::Choose(Choice::Differs) => p.differs.clone(),
+            Note::Choose(Choice::Simple) => p.simple.clone(),
         }
     }
 
     /// An item of the service menu.
     pub fn item(&self, item: Item) -> &str {
         match item {
+            Item::People => &self.menu.items.people,
             Item::Close => &self.menu.items.close,
         }
     }

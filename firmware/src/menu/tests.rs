@@ -17,8 +17,8 @@ fn tap(key: Key) -> Input {
     Input::Tap { x: middle.x as u32, y: middle.y as u32 }
 }
 
-/// Taps digits and enter; what comes out.
-fn type_in(menu: &mut Menu, digits: &[u8], now: Millis) -> Option<Digits> {
+/// Taps digits and enter; what is to be done.
+fn type_in(menu: &mut Menu, digits: &[u8], now: Millis) -> Option<Deed> {
     for digit in digits {
         assert_eq!(menu.input(tap(Key::Digit(*digit)), now), None);
     }
@@ -52,14 +52,21 @@ fn a_touch_the_right_digits_and_the_menu_is_open() {
     menu.input(tap(Key::Digit(9)), now);
     menu.input(tap(Key::Delete), now);
     assert_eq!(menu.view(now), Some(View::Pin { typed: 2, note: Note::Enter, focus: None }));
-    assert_eq!(type_in(&mut menu, &[8, 0], now), Some(chosen("2580").unwrap()));
+    assert_eq!(type_in(&mut menu, &[8, 0], now), Some(Deed::Compare(chosen("2580").unwrap())));
     assert_eq!(note(&menu, now), Note::Comparing);
     assert_eq!(type_in(&mut menu, &[2, 5, 8, 0], now), None, "one at a time");
     assert_eq!(menu.answer(PinMatch::Right, Millis(1500)), Some(News::Opened));
     assert_eq!(menu.view(now), Some(View::Items { focus: None }));
-    let close = service_menu::place(SIZE, Item::ALL.len(), 0).center();
-    menu.input(Input::Tap { x: close.x as u32, y: close.y as u32 }, now);
-    assert_eq!(menu.view(now), None);
+    let item = |at| {
+        let middle = service_menu::place(SIZE, Item::ALL.len(), at).center();
+        Input::Tap { x: middle.x as u32, y: middle.y as u32 }
+    };
+    assert_eq!(menu.input(item(0), now), Some(Deed::People));
+    assert_eq!(menu.view(now), Some(View::Items { focus: None }));
+    menu.back(Millis(40_000));
+    assert_eq!(menu.deadline(Millis(40_000)), Some(Millis(70_000)));
+    menu.input(item(1), Millis(40_000));
+    assert!(menu.is_closed());
 }
 
 #[test]
@@ -74,10 +81,10 @@ fn three_buttons_do_the_same() {
         assert_eq!(press(Input::Ok), None);
     }
     press(Input::Up);
-    assert_eq!(press(Input::Ok), Some(chosen("2580").unwrap()));
+    assert_eq!(press(Input::Ok), Some(Deed::Compare(chosen("2580").unwrap())));
     menu.answer(PinMatch::Right, now);
-    assert_eq!(menu.view(now), Some(View::Items { focus: Some(Item::Close) }));
-    menu.input(Input::Down, now);
+    assert_eq!(menu.view(now), Some(View::Items { focus: Some(Item::People) }));
+    assert_eq!(menu.input(Input::Ok, now), Some(Deed::People));
     menu.input(Input::Up, now);
     menu.input(Input::Ok, now);
     assert_eq!(menu.view(now), None);
@@ -90,17 +97,18 @@ fn three_buttons_do_the_same() {
 }
 
 #[test]
-fn three_wrong_pins_lock_it_and_each_further_one_for_twice_as_long() {
+fn five_wrong_pins_lock_it_and_each_further_one_for_twice_as_long() {
     let mut menu = menu();
     let mut now = Millis(1000);
-    assert_eq!(wrong_pin(&mut menu, now), None);
-    assert_eq!(note(&menu, now), Note::Wrong { left: 2 });
-    menu.input(tap(Key::Digit(1)), now);
-    assert_eq!(note(&menu, now), Note::Enter);
-    menu.input(tap(Key::Delete), now);
-    assert_eq!(wrong_pin(&mut menu, now), None);
+    for wrong in 1..5 {
+        assert_eq!(wrong_pin(&mut menu, now), Some(News::Wrong { wrong }));
+        assert_eq!(note(&menu, now), Note::Wrong { left: 5 - wrong });
+        menu.input(tap(Key::Digit(1)), now);
+        assert_eq!(note(&menu, now), Note::Enter);
+        menu.input(tap(Key::Delete), now);
+    }
     for (wrong, seconds) in
-        [(3, 60), (4, 120), (5, 240), (6, 480), (7, 960), (8, 1920), (9, 3600), (10, 3600)]
+        [(5, 60), (6, 120), (7, 240), (8, 480), (9, 960), (10, 1920), (11, 3600), (12, 3600)]
     {
         let for_ms = seconds * 1000;
         assert_eq!(wrong_pin(&mut menu, now), Some(News::Locked { wrong, for_ms }));
@@ -122,10 +130,54 @@ fn three_wrong_pins_lock_it_and_each_further_one_for_twice_as_long() {
     assert!(type_in(&mut menu, &[2, 5, 8, 0], now).is_some());
     assert_eq!(menu.answer(PinMatch::Right, now), Some(News::Opened));
     // All is forgiven.
+    menu.close();
+    assert_eq!(wrong_pin(&mut menu, now), Some(News::Wrong { wrong: 1 }));
+    assert_eq!(note(&menu, now), Note::Wrong { left: 4 });
+}
+
+#[test]
+fn what_was_typed_wrong_before_a_restart_counts() {
+    let (mut menu, now) = (menu(), Millis(5));
+    menu.guarded(Guard::Pin { wrong: 4, locked_ms: 0 }, now);
+    assert_eq!(wrong_pin(&mut menu, now), Some(News::Locked { wrong: 5, for_ms: 60_000 }));
+    menu.close();
+    menu.guarded(Guard::Pin { wrong: 5, locked_ms: 1500 }, now);
     menu.input(Input::Ok, now);
-    menu.input(Input::Ok, now);
-    assert_eq!(wrong_pin(&mut menu, now), None);
-    assert_eq!(note(&menu, now), Note::Wrong { left: 2 });
+    assert_eq!(note(&menu, now), Note::Locked { left_s: 2 });
+    assert_eq!(note(&menu, Millis(1505)), Note::Enter);
+}
+
+#[test]
+fn where_there_is_no_pin_whoever_comes_first_chooses_one_by_typing_it_twice() {
+    let (mut menu, now) = (menu(), Millis(5));
+    menu.guarded(Guard::None, now);
+    menu.input(Input::Tap { x: 0, y: 0 }, now);
+    let note_is = |menu: &Menu, choice| assert_eq!(note(menu, now), Note::Choose(choice));
+    note_is(&menu, Choice::First);
+    assert_eq!(type_in(&mut menu, &[1, 2, 3, 4], now), None);
+    note_is(&menu, Choice::Simple);
+    assert_eq!(type_in(&mut menu, &[2, 5, 8, 0], now), None);
+    note_is(&menu, Choice::Again);
+    assert_eq!(type_in(&mut menu, &[2, 5, 8, 1], now), None);
+    note_is(&menu, Choice::Differs);
+    assert_eq!(type_in(&mut menu, &[2, 5, 8, 1], now), None);
+    note_is(&menu, Choice::Again);
+    assert_eq!(type_in(&mut menu, &[2, 5, 8, 1], now), Some(Deed::Choose(chosen("2581").unwrap())));
+    assert_eq!(note(&menu, now), Note::Comparing);
+    // Somebody at a terminal was faster: that one is asked for.
+    menu.not_chosen(Guard::Pin { wrong: 0, locked_ms: 0 }, now);
+    assert_eq!(note(&menu, now), Note::Enter);
+    menu.close();
+    menu.guarded(Guard::None, now);
+    menu.input(Input::Tap { x: 0, y: 0 }, now);
+    assert_eq!(menu.chosen(now), None, "nothing is out");
+    (0..2).for_each(|_| drop(type_in(&mut menu, &[2, 5, 8, 0], now)));
+    assert_eq!(menu.chosen(now), Some(News::Opened));
+    assert_eq!(menu.view(now), Some(View::Items { focus: None }));
+    // From now on it is asked for.
+    menu.close();
+    menu.input(Input::Tap { x: 0, y: 0 }, now);
+    assert_eq!(note(&menu, now), Note::Enter);
 }
 
 #[test]
@@ -156,9 +208,9 @@ fn an_answer_that_nobody_waits_for_opens_nothing_but_counts() {
     assert_eq!(menu.answer(PinMatch::Right, Millis(30_003)), None, "nothing was asked");
     menu.input(tap(Key::Enter), Millis(30_004));
     menu.input(tap(Key::Close), Millis(30_005));
-    assert_eq!(menu.answer(PinMatch::Wrong, Millis(30_006)), None);
-    assert_eq!(wrong_pin(&mut menu, Millis(30_007)), None);
-    assert_eq!(note(&menu, Millis(30_007)), Note::Wrong { left: 1 });
+    assert_eq!(menu.answer(PinMatch::Wrong, Millis(30_006)), Some(News::Wrong { wrong: 1 }));
+    assert_eq!(wrong_pin(&mut menu, Millis(30_007)), Some(News::Wrong { wrong: 2 }));
+    assert_eq!(note(&menu, Millis(30_007)), Note::Wrong { left: 3 });
 }
 
 #[test]
@@ -212,7 +264,9 @@ proptest! {
                 Op::Tick => { menu.tick(now); (None, None) }
             };
             if matches!(op, Op::Do(_) | Op::Key(_)) { since = now; }
-            if let Some(digits) = &digits {
+            prop_assert!(!matches!(digits, Some(Deed::Choose(_))), "there is a PIN");
+            prop_assert!(digits != Some(Deed::People) || was_open);
+            if let Some(Deed::Compare(digits)) = &digits {
                 prop_assert!(!out && now >= locked_until);
                 prop_assert!((SHORTEST..=crate::pin::LONGEST).contains(&digits.len()));
                 out = true;
@@ -225,16 +279,17 @@ proptest! {
                         (wrong, since) = (0, now);
                     }
                     Some(News::Locked { wrong: told, for_ms }) => {
-                        prop_assert!(asked && answer == PinMatch::Wrong && told == wrong + 1 && told >= 3);
+                        prop_assert!(asked && answer == PinMatch::Wrong && told == wrong + 1 && told >= 5);
                         prop_assert!((60_000..=3_600_000).contains(&for_ms));
                         locked_until = now.plus(for_ms);
                         wrong += 1;
                     }
-                    None if asked && answer == PinMatch::Wrong => {
+                    Some(News::Wrong { wrong: told }) => {
                         wrong += 1;
-                        prop_assert!(wrong < 3, "the third in a row locks");
+                        prop_assert!(asked && answer == PinMatch::Wrong && told == wrong);
+                        prop_assert!(wrong < 5, "the fifth in a row locks");
                     }
-                    None => {}
+                    None => prop_assert!(!asked || answer == PinMatch::Right),
                 }
             }
             let is_open = matches!(menu.view(now), Some(View::Items { .. }));

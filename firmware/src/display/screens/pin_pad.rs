@@ -1,4 +1,4 @@
-//! The keys for a PIN: how many digits stand there, what is said of them, and twelve keys as on a telephone.
+//! The keys for a PIN, or for an id: what stands there, what is said of it, and twelve keys as on a telephone.
 
 use embedded_graphics::draw_target::DrawTarget;
 use embedded_graphics::geometry::{Point, Size};
@@ -9,8 +9,8 @@ use crate::display::Words;
 use crate::display::fonts::Fonts;
 use crate::display::icon::Icon;
 use crate::display::keys::{self, Label, Look};
-use crate::display::text::{self, Align, Style};
-use crate::display::theme::{Metrics, NIGHT, SNOW, Shape};
+use crate::display::text::{self, Align, CAP, Style};
+use crate::display::theme::{Metrics, NIGHT, SKY, SNOW, Shape};
 use crate::menu::Note;
 use crate::pin::{LONGEST, SHORTEST};
 
@@ -46,13 +46,22 @@ impl Key {
     ];
 }
 
+/// What stands above the keys.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// So many digits of a PIN, up to [`LONGEST`]; which they are is not shown.
+    Hidden(usize),
+    /// What everybody may read.
+    Shown(String),
+}
+
 /// What is asked, and how far it is.
 #[derive(Clone)]
 pub struct PinPad {
     /// What is asked for, or what came of it.
     pub title: String,
-    /// Digits that stand there, up to [`LONGEST`]; which they are is not shown.
-    pub typed: usize,
+    /// What stands there.
+    pub typed: Typed,
     /// Whether the keys for digits do anything.
     pub keys: Look,
     /// The key that the ok button presses.
@@ -63,10 +72,28 @@ impl PinPad {
     /// With the words for `note`.
     pub fn new(words: &Words, typed: usize, note: Note, focus: Option<Key>) -> Self {
         let keys = match note {
-            Note::Enter | Note::Wrong { .. } => Look::Ready,
+            Note::Enter | Note::Wrong { .. } | Note::Choose(_) => Look::Ready,
             Note::Comparing | Note::Locked { .. } => Look::Idle,
         };
-        Self { title: words.pin(note), typed, keys, focus }
+        Self { title: words.pin(note), typed: Typed::Hidden(typed), keys, focus }
+    }
+
+    /// For the id of a person.
+    pub fn id(words: &Words, typed: &str, focus: Option<Key>) -> Self {
+        Self {
+            title: words.enrol.id.clone(),
+            typed: Typed::Shown(typed.to_owned()),
+            keys: Look::Ready,
+            focus,
+        }
+    }
+
+    /// Whether it may be entered.
+    fn is_long_enough(&self) -> bool {
+        match &self.typed {
+            Typed::Hidden(digits) => *digits >= SHORTEST,
+            Typed::Shown(text) => !text.is_empty(),
+        }
     }
 }
 
@@ -121,7 +148,7 @@ where
         let (label, look) = match key {
             Key::Digit(_) => (Label::Words(&digit), s.keys),
             Key::Delete => (Label::Sign(Icon::Back), s.keys),
-            Key::Enter if s.typed < SHORTEST => (Label::Sign(Icon::Tick), Look::Idle),
+            Key::Enter if !s.is_long_enough() => (Label::Sign(Icon::Tick), Look::Idle),
             Key::Enter => (Label::Sign(Icon::Tick), s.keys),
             Key::Close => (Label::Sign(Icon::Cross), Look::Ready),
         };
@@ -132,7 +159,7 @@ where
     head(s, fonts, target, size, u)
 }
 
-/// The words, and a dot a digit on the places for all.
+/// The words, and below them what stands there: of a PIN a dot a digit on the places for all.
 fn head<D>(s: &PinPad, fonts: &Fonts, target: &mut D, size: Size, u: f32) -> Result<(), D::Error>
 where
     D: DrawTarget<Color = Rgb888>,
@@ -149,11 +176,23 @@ where
     let top = middle - (title.height() + 0.5 * u + dots) / 2.0;
     let style = Style { size: 0.0, typeface: &fonts.bold, ink: SNOW, on: NIGHT };
     let below = text::draw_block(target, &title, width / 2.0, top, Align::Centre, style)?;
+    let middle = below + 0.5 * u + dots / 2.0;
+    let typed = match &s.typed {
+        Typed::Hidden(digits) => *digits,
+        Typed::Shown(id) => {
+            let line = text::fit_line(id, room.0, (u, 2.0 * u), &fonts.bold);
+            let style = Style { size: line.size, ink: SKY, ..style };
+            let baseline = middle + line.size * CAP / 2.0;
+            return line
+                .lines
+                .iter()
+                .try_for_each(|l| text::draw(target, l, width / 2.0, baseline, Align::Centre, style));
+        }
+    };
     let step = (room.0 / LONGEST as f32).min(2.0 * u);
     let first = width / 2.0 - step * (LONGEST as f32 - 1.0) / 2.0;
     (0..LONGEST).try_for_each(|i| {
-        let centre = (first + step * i as f32, below + 0.5 * u + dots / 2.0);
-        keys::dot(target, centre, dots.min(0.8 * step), i < s.typed)
+        keys::dot(target, (first + step * i as f32, middle), dots.min(0.8 * step), i < typed)
     })
 }
 
@@ -161,6 +200,7 @@ where
 mod tests {
     use super::*;
     use crate::display::Language;
+    use crate::menu::Choice;
 
     const SIZES: [Size; 3] = [Size::new(240, 240), Size::new(320, 480), Size::new(800, 480)];
 
@@ -202,10 +242,11 @@ mod tests {
 
     #[test]
     fn what_is_said_is_not_cut_on_the_smallest_panel() {
-        let notes = [Note::Enter, Note::Comparing, Note::Wrong { left: 2 }, Note::Locked { left_s: 3600 }];
+        let choices = [Choice::First, Choice::Again, Choice::Differs, Choice::Simple].map(Note::Choose);
+        let notes = [Note::Enter, Note::Comparing, Note::Wrong { left: 4 }, Note::Locked { left_s: 3600 }];
         for code in ["en", "de", "es", "zh"] {
             let language = Language::open(&code.parse().unwrap(), &Default::default()).unwrap();
-            for note in notes {
+            for note in notes.into_iter().chain(choices) {
                 let said = language.words.pin(note);
                 let fitted = text::fit_block(&said, (192.0 - 16.0, 24.0), (12.0, 19.0), &language.fonts.bold);
                 assert_eq!(fitted.lines, [said], "{code}");
