@@ -94,6 +94,7 @@ impl Door {
             frames: 1,
             companions: 0,
             probe: probe.map(Arc::from),
+            sample: None,
         };
         let frame = Frame {
             image: RgbImage::filled(1, 1, [0; 3]).unwrap(),

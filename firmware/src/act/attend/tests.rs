@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::camera::Frame;
-use crate::decide::{Decision, PinMatch, Request};
+use crate::decide::PinMatch;
 use crate::display::screens::pin_pad::{self, Key};
 use crate::display::screens::{choice, service_menu};
 use crate::kiosk::enrol::{Answer as Says, Asked, Outcome, View as People};
@@ -171,8 +171,10 @@ fn seen(face: Option<(&[f32], (f32, f32))>) -> Seen {
         },
         best: None,
         margin: None,
-        decision: Decision::Ask(Request::Wait),
-        is_news: false,
+        fault: None,
+        frames: 1,
+        companions: 0,
+        probe: None,
         sample: Embedding::new(vector.to_vec(), "m".into()),
     };
     let sightings = face.map(sighting).into_iter().collect();
