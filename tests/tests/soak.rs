@@ -21,6 +21,9 @@ const PASSING: [&str; 3] = ["enrolled/Ada/2.jpg", "strangers/Carl/1.jpg", "enrol
 /// How long somebody, and after them nobody, is there: frames at 30 a second.
 const THERE: usize = 45;
 const AWAY: usize = 36;
+/// So many times in a row the camera is lost, and then for so long not.
+const STORM: usize = 10;
+const CALM: Duration = Duration::from_secs(180);
 /// Within so long the clip comes to its end, is lost or is back, on a machine that has other things to do as well.
 const SLOW: Duration = Duration::from_secs(60);
 
@@ -174,8 +177,10 @@ fn a_door_runs_on_through_lost_cameras_and_grows_by_nothing() {
     let mut back_after_ms: Vec<u128> = Vec::new();
     while begun.elapsed() < length {
         // Some rounds of the clip in peace, then it is gone at its end, for a moment or for some seconds.
-        let peace = Duration::from_millis(3000 + 2700 * (back_after_ms.len() as u64 % 5));
-        let until = begun.elapsed() + peace;
+        let losses = back_after_ms.len();
+        let peace = Duration::from_millis(3000 + 2700 * (losses as u64 % 5));
+        let calm = losses > 0 && losses.is_multiple_of(STORM);
+        let until = (begun.elapsed() + if calm { CALM } else { peace }).min(length);
         while begun.elapsed() < until {
             let figures = door.figures();
             memory.push((begun.elapsed(), figures.get("process_resident_memory_bytes")));
@@ -189,7 +194,7 @@ fn a_door_runs_on_through_lost_cameras_and_grows_by_nothing() {
         }
         std::fs::rename(&clip, &gone).unwrap();
         let lost = door.wait_for("lost camera", |f| f.get("limen_camera_up") == 0.0).frames();
-        std::thread::sleep(Duration::from_millis(100 + 700 * (back_after_ms.len() as u64 % 4)));
+        std::thread::sleep(Duration::from_millis(100 + 700 * (losses as u64 % 4)));
         std::fs::rename(&gone, &clip).unwrap();
         let back = Instant::now();
         door.wait_for("frame after a lost camera", |f| f.frames() > lost);
