@@ -268,5 +268,5 @@ fn somebody_is_enrolled_by_touch_as_the_camera_sees_them_and_let_in() {
         .filter(|e| e["kind"] == "enrolled" || e["kind"] == "service")
         .map(|e| e["reason"].as_str().unwrap_or("").to_owned())
         .collect();
-    assert_eq!(journal.iter().filter(|r| *r != "").collect::<Vec<_>>(), ["pin-chosen", "at-the-door"]);
+    assert_eq!(journal.iter().filter(|r| !r.is_empty()).collect::<Vec<_>>(), ["pin-chosen", "at-the-door"]);
 }
