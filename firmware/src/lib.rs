@@ -14,6 +14,7 @@ pub mod inputs;
 pub mod log;
 pub mod menu;
 pub mod metrics;
+pub mod people;
 pub mod pin;
 pub mod recognise;
 pub mod relay;

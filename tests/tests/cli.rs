@@ -477,6 +477,7 @@ fn help_teaches_and_wrong_usage_is_two() {
     let help = site.limen("--help").exits(0).stdout;
     for word in [
         "enrol",
+        "enrol-many",
         "identify",
         "verify",
         "gallery",

@@ -1,4 +1,4 @@
-//! `limen gallery`: list, show, suspend, remove, erase, export, import.
+//! `limen gallery`: list, show, change, suspend, remove, erase, export, import.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use serde_json::json;
 
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
+
+pub mod change;
 
 /// Which gallery.
 #[derive(Debug, Args)]
@@ -56,6 +58,8 @@ pub enum Command {
         /// The person's id
         id: String,
     },
+    /// Change a person's name, groups, validity or consent; templates stay
+    Change(change::Change),
     /// Deny a person without forgetting them
     Suspend {
         /// Which gallery.
@@ -128,6 +132,7 @@ pub fn run(command: &Command) -> Result<Exit> {
     match command {
         Command::List { file, json } => list(&open_to_read(&file.path()?)?, *json),
         Command::Show { file, json, id } => show(&open_to_read(&file.path()?)?, id, *json),
+        Command::Change(c) => change::run(c),
         Command::Suspend { file, id } => stand(file, id, Standing::Suspended),
         Command::Resume { file, id } => stand(file, id, Standing::Active),
         Command::Remove { file, ids } => remove(file, ids),
