@@ -12,6 +12,7 @@ use limen_models::photo::PhotoError;
 
 use crate::camera::{CameraError, Cure};
 use crate::config::{Config, ConfigError};
+use crate::people::ListError;
 use crate::relay::RelayError;
 
 pub mod annotate;
@@ -22,6 +23,7 @@ pub mod doctor;
 pub mod door;
 pub mod edit;
 pub mod enrol;
+pub mod enrol_many;
 pub mod events;
 pub mod gallery;
 pub mod identify;
@@ -80,6 +82,8 @@ pub struct Cli {
 pub enum Command {
     /// Enrol a person from photographs
     Enrol(enrol::Enrol),
+    /// Enrol many people from a list with photographs, in a folder or a ZIP
+    EnrolMany(enrol_many::EnrolMany),
     /// Say who is on photographs (1:N)
     Identify(identify::Identify),
     /// Check whether a photograph shows a given person (1:1)
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Enrol(c) => enrol::run(c),
+        Command::EnrolMany(c) => enrol_many::run(c),
         Command::Identify(c) => identify::run(c),
         Command::Verify(c) => verify::run(c),
         Command::Gallery(c) => gallery::run(c),
@@ -217,6 +222,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(e) = cause.downcast_ref::<PhotoError>() {
             return photo_exit(e);
+        }
+        if let Some(e) = cause.downcast_ref::<ListError>() {
+            return if matches!(e, ListError::Read { .. }) { Exit::Environment } else { Exit::BadInput };
         }
         if let Some(e) = cause.downcast_ref::<ConfigError>() {
             return if matches!(e, ConfigError::Read { .. }) { Exit::Environment } else { Exit::BadInput };

@@ -16,6 +16,7 @@ pub mod kiosk;
 pub mod log;
 pub mod menu;
 pub mod metrics;
+pub mod people;
 pub mod pin;
 pub mod recognise;
 pub mod relay;

@@ -61,6 +61,8 @@ pub enum GalleryFile {
     MayBeNew,
     /// Missed: a question about people needs people.
     MustExist,
+    /// Copied into memory, and left as it is: what would happen if somebody were enrolled?
+    Copied,
 }
 
 /// What the gallery says of a probe.
@@ -120,7 +122,8 @@ impl Recogniser {
         )?
         .with_threads(config.threads())?;
         let pipeline = if config.models.half { pipeline.in_half()? } else { pipeline };
-        let gallery = Gallery::open(file)?;
+        let gallery =
+            if gallery == GalleryFile::Copied { Gallery::scratch(file)? } else { Gallery::open(file)? };
         let policy = Policy {
             threshold,
             min_margin: config.decision.min_margin,

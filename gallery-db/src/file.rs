@@ -69,6 +69,13 @@ pub(crate) fn open(path: &Path, access: Access, options: &Options) -> Result<Con
     Ok(db)
 }
 
+/// An empty gallery that no file has.
+pub(crate) fn in_memory() -> Result<Connection, Fault> {
+    let mut db = Connection::open_in_memory()?;
+    migrate::run(&mut db)?;
+    Ok(db)
+}
+
 /// Makes an empty file for its owner alone if there is none (SQLite gives the files beside it the same rights). Finds
 /// out by it what SQLite would only call "cannot open", and whether the file may be written: SQLite would fall back to
 /// reading.

@@ -112,6 +112,23 @@ impl Gallery {
         Self::new(path, Access::Read, &Options::default())
     }
 
+    /// A gallery in memory with the people of the file at `path`, or with nobody where there is no file: what is tried on
+    /// it is gone with it. The journal is not copied. Errors as [`Gallery::open_read_only`].
+    pub fn scratch(path: &Path) -> Result<Self, GalleryError> {
+        let source = if path.exists() { Some(Self::open_read_only(path)?) } else { None };
+        let copy = || {
+            let db = file::in_memory()?;
+            if let Some(source) = &source {
+                let house = source.db.unchecked_transaction()?;
+                subject::for_each(&house, |s| subject::insert(&db, &s))?;
+                template::for_each(&house, Which::All, |t| template::insert(&db, &t).map(drop))?;
+            }
+            let indices = RefCell::new(Indices::new(&db)?);
+            Ok(Self { db, path: path.to_owned(), access: Access::Write, note: None, indices })
+        };
+        copy().map_err(|fault: Fault| fault.at(path))
+    }
+
     fn new(path: &Path, access: Access, options: &Options) -> Result<Self, GalleryError> {
         let db = file::open(path, access, options)?;
         let indices = RefCell::new(Indices::new(&db).map_err(|fault| fault.at(path))?);

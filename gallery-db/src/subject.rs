@@ -122,6 +122,22 @@ impl NewSubject {
         }
     }
 
+    /// The same in the form in which a gallery holds it: groups sorted and each once, times in whole milliseconds. Errors
+    /// with [`GalleryError::Invalid`] if a field has no place in a gallery, as [`Gallery::enrol`](crate::Gallery::enrol)
+    /// would.
+    pub fn checked(self) -> Result<Self, GalleryError> {
+        let s = self.into_subject().checked()?;
+        Ok(Self {
+            external_id: s.external_id,
+            name: s.name,
+            groups: s.groups,
+            valid_from: s.valid_from,
+            valid_until: s.valid_until,
+            consent: s.consent,
+            at: s.created,
+        })
+    }
+
     /// The subject that this becomes, under a new id.
     pub(crate) fn into_subject(self) -> Subject {
         Subject {
@@ -358,6 +374,10 @@ mod tests {
         let s = new.into_subject().checked().unwrap();
         assert_eq!(s.groups, ["lab", "staff"]);
         assert_eq!(s.created.to_string(), "2025-01-01T00:00:00Z");
+        let mut new = NewSubject::new("7", "Anna");
+        new.groups = vec!["staff".into(), "lab".into()];
+        assert_eq!(new.clone().checked().unwrap().groups, ["lab", "staff"]);
+        assert!(NewSubject { name: String::new(), ..new }.checked().is_err());
     }
 
     #[test]

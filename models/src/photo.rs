@@ -33,6 +33,15 @@ pub enum PhotoError {
         /// The file.
         path: PathBuf,
     },
+    /// A photograph in a format of the HEIF family.
+    #[error(
+        "{path}: a HEIC or AVIF photograph, which is not read here; export it as JPEG (on an iPhone: Settings, Camera, \
+         Formats, Most Compatible)"
+    )]
+    Heif {
+        /// The file.
+        path: PathBuf,
+    },
     /// Larger than [`MAX_SIDE_PX`], [`MAX_PIXELS`] or [`MAX_FILE_BYTES`].
     #[error(
         "{path}: too large ({what}); at most {MAX_SIDE_PX} px a side, {} megapixels and {} MiB: scale it down",
@@ -74,6 +83,9 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, PhotoError> {
 /// Decodes a photograph held in memory; `name` stands in its error messages.
 pub fn decode(bytes: &[u8], name: &Path) -> Result<RgbImage, PhotoError> {
     let damaged = |why: String| PhotoError::Damaged { path: name.to_owned(), why };
+    if is_heif(bytes) {
+        return Err(PhotoError::Heif { path: name.to_owned() });
+    }
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|source| PhotoError::Read { path: name.to_owned(), source })?;
@@ -99,6 +111,14 @@ pub fn decode(bytes: &[u8], name: &Path) -> Result<RgbImage, PhotoError> {
     let rgb = picture.into_rgb8();
     let (w, h) = (rgb.width() as usize, rgb.height() as usize);
     RgbImage::new(w, h, rgb.into_raw()).map_err(|e| damaged(e.to_string()))
+}
+
+/// Whether the file begins as one of the HEIF family: a box `ftyp` with a brand of theirs (ISO/IEC 23008-12, annex B;
+/// AVIF 1.1, 6.3).
+fn is_heif(bytes: &[u8]) -> bool {
+    const BRANDS: [&[u8]; 10] =
+        [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"];
+    bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|brand| BRANDS.contains(&brand))
 }
 
 fn check_size(width: u64, height: u64, name: &Path) -> Result<(), PhotoError> {
@@ -214,6 +234,21 @@ mod tests {
     fn text_under_a_jpeg_name_is_no_photograph() {
         assert!(matches!(decode(b"hello, not a picture", name()), Err(PhotoError::Format { .. })));
         assert!(matches!(decode_file(Path::new("/nonexistent/x.jpg")), Err(PhotoError::Read { .. })));
+    }
+
+    #[test]
+    fn a_picture_of_the_heif_family_is_told_what_to_become() {
+        for brand in ["heic", "mif1", "avif"] {
+            let bytes = [b"\0\0\0\x18ftyp", brand.as_bytes(), b"\0\0\0\0mif1heic and more"].concat();
+            let e = decode(&bytes, name()).unwrap_err();
+            assert!(
+                matches!(e, PhotoError::Heif { .. }) && e.to_string().contains("export it as JPEG"),
+                "{e}"
+            );
+        }
+        // A film in the same kind of box is no photograph.
+        assert!(matches!(decode(b"\0\0\0\x18ftypisom\0\0\0\0", name()), Err(PhotoError::Format { .. })));
+        assert!(matches!(decode(b"\0\0\0\x18ftyp", name()), Err(PhotoError::Format { .. })));
     }
 
     proptest::proptest! {

@@ -3,7 +3,7 @@
 
 use limen::decide::PinMatch;
 use limen::pin::{PinHash, Tries};
-use limen_gallery_db::{Gallery, NewSubject};
+use limen_gallery_db::Gallery;
 use limen_models::manifest::{Manifest, Mirror};
 use limen_models::photo::decode_file;
 use limen_tests::model_folder::{EMBEDDER, EMBEDDER_SUM, OPERATING_POINTS};
@@ -487,25 +487,12 @@ fn a_pin_is_set_from_a_pipe_and_its_hash_is_in_the_gallery_alone() {
 }
 
 #[test]
-fn somebody_enrolled_at_the_door_gets_a_name() {
-    let site = Site::new();
-    Gallery::open(&site.path("gallery.db")).unwrap().add_subject(&NewSubject::new("42", "42")).unwrap();
-    let rename = |args: &str| site.limen(&format!("gallery rename --config limen.toml {args}"));
-    rename("42 Ada").exits(0);
-    assert_eq!(site.limen("gallery show --config limen.toml 42 --json").json()[0]["name"], "Ada");
-    let said = site.limen("events --config limen.toml --json").json();
-    assert_eq!((&said[0]["kind"], &said[0]["reason"]), (&"changed".into(), &"renamed".into()));
-    assert!(!said[0].to_string().contains("Ada"));
-    rename("43 Ben").exits(3).says(&["nobody in the gallery has the id 43"]);
-    site.shell("\"$LIMEN\" gallery rename --config limen.toml 42 ' '").exits(3).says(&["name: is empty"]);
-}
-
-#[test]
 fn help_teaches_and_wrong_usage_is_two() {
     let site = Site::new();
     let help = site.limen("--help").exits(0).stdout;
     for word in [
         "enrol",
+        "enrol-many",
         "identify",
         "verify",
         "gallery",

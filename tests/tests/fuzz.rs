@@ -11,6 +11,8 @@ use limen::camera::mjpeg::MjpegReader;
 use limen::camera::y4m::{Header, Y4mReader, Y4mWriter};
 use limen::config::{Config, DEFAULT_TOML};
 use limen::display::LanguageSource;
+use limen::people::archive::Archive;
+use limen::people::{List, Store, table};
 use limen_gallery_db::{EventKind, Gallery, Journal, NewEvent, NewSubject, OnExisting, backup};
 use limen_models::manifest::{Manifest, sha256_hex};
 use limen_models::photo;
@@ -151,6 +153,77 @@ fn any_language_file_is_answered() {
     fuzz("language", &seeds, &words, |bytes| {
         std::fs::write(&file, bytes).unwrap();
         let _ = limen::display::Language::open(&LanguageSource::File(file.clone()), &Default::default());
+    });
+}
+
+const PEOPLE: &str = "\u{feff}id;name;groups;valid_from;valid_until;consent;pin;card;photos\r\n\
+    7;Ada;\"staff;lab\";2026-01-01;2026-12-31T18:00:00+01:00;2026-01-01;258025;0042;\r\n\
+    8;Ben|;;;;;;;a/8.jpg | b\r\n";
+
+/// A store of one list and two pictures.
+struct Desk(Vec<String>, Vec<u8>);
+
+impl Store for Desk {
+    fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    fn read(&mut self, at: usize, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+        let bytes = if at == 0 { self.1.clone() } else { Vec::new() };
+        Ok((bytes.len() as u64 <= most).then_some(bytes))
+    }
+}
+
+#[test]
+fn any_list_of_people_is_answered() {
+    let words: [&[u8]; 8] = [
+        b"id,name\n",
+        b";",
+        b"\"",
+        b"\r\n",
+        b"9999-12-31",
+        b"-262143-01-01",
+        b"../",
+        b"2026-12-31T23:59:60Z",
+    ];
+    fuzz("people", &[PEOPLE.into(), PEOPLE.replace(';', ",").into()], &words, |bytes| {
+        let names = ["people.csv", "7.jpg", "a/8.jpg"].map(str::to_owned).to_vec();
+        let zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let list =
+            List::of(Box::new(Desk(names, bytes.to_vec())), Path::new("day"), &zone, jiff::Timestamp::now());
+        match list {
+            Err(e) => assert!(e.to_string().starts_with("day/people.csv, line "), "{e}"),
+            Ok(list) => {
+                assert_eq!(table::read(bytes).ok().map(|rows| rows.len()), Some(list.entries.len()));
+                assert!(list.entries.iter().all(|e| e.pictures.len() <= 2));
+            }
+        }
+    });
+}
+
+#[test]
+fn any_zip_is_answered_within_bounds() {
+    use std::io::{Cursor, Write};
+    let zip = |method| {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in [("people.csv", PEOPLE.as_bytes()), ("7.jpg", &[7; 400]), ("a/8.jpg", b"8")] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default().compression_method(method))
+                .unwrap();
+            zip.write_all(content).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let words: [&[u8]; 6] =
+        [b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"../"];
+    let seeds = [zip(zip::CompressionMethod::Stored), zip(zip::CompressionMethod::Deflated)];
+    fuzz("zip", &seeds, &words, |bytes| {
+        let Ok(mut archive) = Archive::open(Cursor::new(bytes.to_vec())) else { return };
+        for at in 0..archive.names().len() {
+            assert!(archive.names()[at].split('/').all(|part| part != ".."));
+            if let Ok(Some(file)) = archive.read(at, 200) {
+                assert!(file.len() <= 200);
+            }
+        }
     });
 }
 

@@ -6,14 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use limen_gallery_db::GalleryError;
-use limen_gallery_db::enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Existing, Sample};
+use limen_gallery_db::enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Existing};
 use limen_gallery_db::event::{EventKind, NewEvent};
 use limen_gallery_db::subject::NewSubject;
 use serde_json::json;
 
-use crate::cmd::probe::{faults, look, progress};
+use crate::cmd::probe::{look, progress, source_of, without_name};
 use crate::cmd::{Exit, Site, photo_exit, shown};
 use crate::kiosk;
+use crate::people::moment::{first_moment, last_moment};
 use crate::recognise::{GalleryFile, Recogniser};
 
 /// Arguments of the command.
@@ -30,11 +31,11 @@ pub struct Enrol {
     /// Groups, separated by commas
     #[arg(long, value_delimiter = ',')]
     groups: Vec<String>,
-    /// First moment of validity, such as 2026-12-01T08:00:00+01:00
-    #[arg(long, value_name = "TIME")]
+    /// First day or moment of validity, such as 2026-12-01 or 2026-12-01T08:00:00+01:00
+    #[arg(long, value_name = "TIME", value_parser = first_moment)]
     valid_from: Option<Timestamp>,
-    /// End of validity
-    #[arg(long, value_name = "TIME")]
+    /// Last day, or end of validity
+    #[arg(long, value_name = "TIME", value_parser = last_moment)]
     valid_until: Option<Timestamp>,
     /// The person has agreed to be recognised here; recorded with the time
     #[arg(long)]
@@ -69,27 +70,17 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     let bar = progress(args.photos.len());
     for path in &args.photos {
         bar.inc(1);
-        let mut refuse = |why: String| refused.push((shown(path), why));
         let photo = match look(&recogniser, path)? {
             Ok(photo) => photo,
             Err(e) => {
                 worst = photo_exit(&e);
-                refused.push((shown(path), without_path(&e.to_string(), &shown(path))));
+                refused.push((shown(path), without_name(&e, &shown(path))));
                 continue;
             }
         };
-        match photo.only_face() {
-            Err(why) => refuse(why),
-            Ok(face) => match &face.embedding {
-                None => refuse(faults(face)),
-                Some(e) => samples.push(Sample {
-                    vector: e.values().to_vec(),
-                    quality: face.quality.score,
-                    source: path
-                        .file_name()
-                        .map_or_else(String::new, |n| n.to_string_lossy().chars().take(256).collect()),
-                }),
-            },
+        match photo.sample(source_of(path)) {
+            Ok(sample) => samples.push(sample),
+            Err(why) => refused.push((shown(path), why)),
         }
     }
     bar.finish_and_clear();
@@ -113,7 +104,12 @@ pub fn run(args: &Enrol) -> Result<Exit> {
         }
         return Ok(if samples.is_empty() && args.photos.len() == 1 { worst } else { Exit::Refused });
     }
-    let policy = policy(args, &recogniser)?;
+    let existing = match (args.add, args.replace) {
+        (true, _) => Existing::AddSamples,
+        (_, true) => Existing::Replace,
+        _ => Existing::Refuse,
+    };
+    let policy = policy(&recogniser, args.min_photos, duplicates(args.allow_duplicate), existing)?;
     let mut subject = NewSubject::new(&args.id, &args.name);
     subject.groups.clone_from(&args.groups);
     (subject.valid_from, subject.valid_until) = (args.valid_from, args.valid_until);
@@ -154,26 +150,37 @@ pub fn run(args: &Enrol) -> Result<Exit> {
     Ok(Exit::Yes)
 }
 
-fn policy(args: &Enrol, recogniser: &Recogniser) -> Result<EnrolPolicy> {
-    let existing = match (args.add, args.replace) {
-        (true, _) => Existing::AddSamples,
-        (_, true) => Existing::Replace,
-        _ => Existing::Refuse,
-    };
+/// What `--allow-duplicate` says.
+pub fn duplicates(allowed: bool) -> DuplicateRule {
+    if allowed { DuplicateRule::Allow } else { DuplicateRule::Refuse }
+}
+
+/// What the photographs of a person must be like at this door.
+pub fn policy(
+    recogniser: &Recogniser,
+    min_photos: usize,
+    allow_duplicate: DuplicateRule,
+    existing: Existing,
+) -> Result<EnrolPolicy> {
     Ok(EnrolPolicy {
-        min_samples: args.min_photos.max(1),
-        allow_duplicate: if args.allow_duplicate { DuplicateRule::Allow } else { DuplicateRule::Refuse },
+        min_samples: min_photos.max(1),
+        allow_duplicate,
         ..kiosk::policy(recogniser.policy.threshold, existing)?
     })
 }
 
-fn say_refused(args: &Enrol, refusal: &EnrolRefusal, refused: &[(String, String)]) -> Exit {
-    let (code, help) = match refusal {
+/// A refusal's word for programs, and the option that goes on all the same.
+pub fn coded(refusal: &EnrolRefusal) -> (&'static str, &'static str) {
+    match refusal {
         EnrolRefusal::AlreadyEnrolled { .. } => ("already-enrolled", " (--add or --replace)"),
         EnrolRefusal::TooFewSamples { .. } => ("samples-disagree", ""),
         EnrolRefusal::DuplicatePerson { .. } => ("duplicate-person", " (--allow-duplicate)"),
         EnrolRefusal::NoRoom { .. } => ("no-room", " (--replace)"),
-    };
+    }
+}
+
+fn say_refused(args: &Enrol, refusal: &EnrolRefusal, refused: &[(String, String)]) -> Exit {
+    let (code, help) = coded(refusal);
     if args.json {
         crate::say!(
             "{}",
@@ -187,9 +194,4 @@ fn say_refused(args: &Enrol, refusal: &EnrolRefusal, refused: &[(String, String)
 
 fn listed(refused: &[(String, String)]) -> Vec<serde_json::Value> {
     refused.iter().map(|(photo, why)| json!({ "photo": photo, "why": why })).collect()
-}
-
-/// The message of a photograph's error without the path that stands before it already.
-fn without_path(message: &str, path: &str) -> String {
-    message.strip_prefix(path).map_or(message, |m| m.trim_start_matches(": ")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! `limen gallery`: list, show, rename, suspend, remove, erase, export, import.
+//! `limen gallery`: list, show, change, suspend, remove, erase, export, import.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use serde_json::json;
 
 use crate::cmd::{Exit, shown};
 use crate::config::Config;
+
+pub mod change;
 
 /// Which gallery.
 #[derive(Debug, Args)]
@@ -61,16 +63,8 @@ pub enum Command {
         /// The person's id
         id: String,
     },
-    /// Give a person another name, such as somebody enrolled at the door, who is called by the id
-    Rename {
-        /// Which gallery.
-        #[command(flatten)]
-        file: File,
-        /// The person's id
-        id: String,
-        /// The name shown at the door
-        name: String,
-    },
+    /// Change a person's name, groups, validity or consent; templates stay
+    Change(change::Change),
     /// Deny a person without forgetting them
     Suspend {
         /// Which gallery.
@@ -143,7 +137,7 @@ pub fn run(command: &Command) -> Result<Exit> {
     match command {
         Command::List { file, json } => list(&open_to_read(&file.path()?)?, *json),
         Command::Show { file, json, id } => show(&open_to_read(&file.path()?)?, id, *json),
-        Command::Rename { file, id, name } => rename(file, id, name),
+        Command::Change(c) => change::run(c),
         Command::Suspend { file, id } => stand(file, id, Standing::Suspended),
         Command::Resume { file, id } => stand(file, id, Standing::Active),
         Command::Remove { file, ids } => remove(file, ids),
@@ -271,15 +265,6 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
             t.source
         );
     }
-    Ok(Exit::Yes)
-}
-
-fn rename(file: &File, id: &str, name: &str) -> Result<Exit> {
-    let mut gallery = Gallery::open(&file.path()?)?;
-    let subject = Subject { name: name.to_owned(), ..find(&gallery, id)? };
-    let event = NewEvent::new(Timestamp::now(), EventKind::Changed).about(subject.id).because("renamed");
-    gallery.noting(event).update_subject(&subject)?;
-    crate::say!("{id} has another name now");
     Ok(Exit::Yes)
 }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use limen_gallery_db::enrol::Sample;
+use limen_gallery_db::template::MAX_SOURCE;
 use limen_models::embed::Embedding;
 use limen_models::image::RgbImage;
 use limen_models::photo::{self, PhotoError};
@@ -39,15 +41,19 @@ pub fn progress(count: usize) -> ProgressBar {
 
 /// Decodes a photograph and looks at every face. The outer error is the engine's, the inner one the photograph's.
 pub fn look(recogniser: &Recogniser, path: &Path) -> Result<Result<Photo, PhotoError>> {
-    let image = match photo::decode_file(path) {
-        Ok(image) => image,
-        Err(e) => return Ok(Err(e)),
-    };
+    match photo::decode_file(path) {
+        Ok(image) => see(recogniser, image).map(Ok),
+        Err(e) => Ok(Err(e)),
+    }
+}
+
+/// Looks at every face of a decoded photograph.
+pub fn see(recogniser: &Recogniser, image: RgbImage) -> Result<Photo> {
     let mut workspace = Workspace::default();
     recogniser.pipeline.process(image.view(), Embed::Good, &mut workspace)?;
     let mut faces = workspace.into_faces();
     faces.sort_by(|a, b| b.detection.bbox.area().total_cmp(&a.detection.bbox.area()));
-    Ok(Ok(Photo { image, faces }))
+    Ok(Photo { image, faces })
 }
 
 impl Photo {
@@ -63,6 +69,24 @@ impl Photo {
         }
         Ok(first)
     }
+
+    /// The one person's face as a sample that came from `source`, or why it gives none.
+    pub fn sample(&self, source: String) -> Result<Sample, String> {
+        let face = self.only_face()?;
+        let embedding = face.embedding.as_ref().ok_or_else(|| faults(face))?;
+        Ok(Sample { vector: embedding.values().to_vec(), quality: face.quality.score, source })
+    }
+}
+
+/// A file's name as the source of a sample.
+pub fn source_of(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().chars().take(MAX_SOURCE).collect())
+}
+
+/// The message of a photograph's error without the name that stands before it already.
+pub fn without_name(error: &PhotoError, name: &str) -> String {
+    let message = error.to_string();
+    message.strip_prefix(name).map_or(message.as_str(), |m| m.trim_start_matches(": ")).to_owned()
 }
 
 /// The embedding of the one person that a photograph is of, and its quality; or why there is none, with the photograph.

@@ -452,3 +452,31 @@ fn scores_are_those_of_the_one_function() {
         "loaded as enrolled"
     );
 }
+
+#[test]
+fn what_is_tried_on_a_copy_in_memory_never_happened() {
+    let (folder, path) = room();
+    let mut none = Gallery::scratch(&path).unwrap();
+    enrol(&mut none, "X", face(3));
+    assert_eq!(best(&none, &face(3)).unwrap().1, 1.0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file was made");
+
+    let mut gallery = Gallery::open(&path).unwrap();
+    let anna = enrol(&mut gallery, "A", face(1));
+    gallery.append(&NewEvent::new(Timestamp::now(), EventKind::Started)).unwrap();
+    let before = (gallery.contents().unwrap(), gallery.subjects().unwrap(), gallery.templates(anna).unwrap());
+    let mut copy = Gallery::scratch(&path).unwrap();
+    assert_eq!(copy.subjects().unwrap(), before.1);
+    assert_eq!(best(&copy, &face(1)), Some((anna, 1.0)));
+    assert_eq!(copy.contents().unwrap().events, 0);
+    // As on a file: the events of a change, the same refusals.
+    let event = NewEvent::new(Timestamp::now(), EventKind::Removed).about(anna);
+    copy.noting(event).remove_subject(anna).unwrap();
+    enrol(&mut copy, "B", face(2));
+    assert!(matches!(copy.add_subject(&NewSubject::new("B", "x")), Err(GalleryError::Exists { .. })));
+    assert_eq!(copy.contents().unwrap().events, 1);
+    drop(copy);
+    assert_eq!(gallery.refresh().unwrap(), Refresh::Unchanged);
+    let after = (gallery.contents().unwrap(), gallery.subjects().unwrap(), gallery.templates(anna).unwrap());
+    assert_eq!(after, before);
+}
