@@ -15,6 +15,8 @@ use crate::controls::Input as Press;
 use crate::decide::{self, Decision, Demand, Denial, PinMatch};
 use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
+use crate::input::Shown;
+use crate::input::strangers::Keyboard;
 use crate::pin::Digits;
 use crate::recognise::{Seen, Sighting};
 use crate::relay::{Edge, Input, Pulse, Relay};
@@ -140,6 +142,17 @@ impl Actor {
         }
         self.show_menu(now, wall);
         Ok(written)
+    }
+
+    /// Somebody showed something to a reader.
+    pub fn shown(&mut self, _: &Shown) {
+        self.board.read();
+    }
+
+    /// A keyboard was plugged in that nobody told of.
+    pub fn stranger(&mut self, keyboard: &Keyboard, wall: Timestamp) -> Result<Event> {
+        let event = NewEvent::new(wall, EventKind::Fault).because("unknown-keyboard");
+        self.write(NewEvent { detail: Some(json!({ "name": keyboard.name })), ..event })
     }
 
     fn show_menu(&mut self, now: Millis, wall: Timestamp) {

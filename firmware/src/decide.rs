@@ -60,14 +60,18 @@ pub const PIN_LONGEST_LOCK_MS: u64 = 3_600_000;
 
 /// The PIN's lines of the table; `wrong` of them were typed in a row before this one.
 pub fn pin(typed: PinMatch, wrong: u32) -> PinAnswer {
-    match (typed, (PIN_TRIES - 1).checked_sub(wrong)) {
+    match (typed, locked_ms(wrong, PIN_TRIES)) {
         (PinMatch::Right, _) => PinAnswer::Open,
-        (PinMatch::Wrong, Some(left @ 1..)) => PinAnswer::Again { left },
-        (PinMatch::Wrong, _) => {
-            let doubled = wrong.saturating_sub(PIN_TRIES - 1).min(16);
-            PinAnswer::Locked { for_ms: (PIN_LOCK_MS << doubled).min(PIN_LONGEST_LOCK_MS) }
-        }
+        (PinMatch::Wrong, Some(for_ms)) => PinAnswer::Locked { for_ms },
+        (PinMatch::Wrong, None) => PinAnswer::Again { left: PIN_TRIES - 1 - wrong },
     }
+}
+
+/// For how long none is taken, ms, after a wrong one that came after `wrong` others in a row, where `tries` of them are one too
+/// many; `None` if it may be tried again.
+pub fn locked_ms(wrong: u32, tries: u32) -> Option<u64> {
+    let beyond = wrong.saturating_add(1).checked_sub(tries)?;
+    Some((PIN_LOCK_MS << beyond.min(16)).min(PIN_LONGEST_LOCK_MS))
 }
 
 /// What the gallery says of the best candidate at the moment of the frame.

@@ -16,6 +16,7 @@ use crate::camera::Frame;
 use crate::decide::{Candidate, Companions, Evidence, Policy, Standing};
 use crate::display::canvas::Canvas;
 use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
+use crate::input::{Reader, What};
 use crate::recognise::Match;
 use crate::relay::FailState;
 use crate::relay::fake::{EdgeLog, FakeRelay};
@@ -351,4 +352,28 @@ fn a_lost_camera_shuts_the_door_at_once() {
     let back = Seen { frame: Arc::new(frame), ..late };
     assert_eq!(actor.frame(&back, Millis(900), Timestamp::now()).unwrap().len(), 1);
     assert_eq!(log.edges().last().map(|e| e.at_ms.0), Some(900));
+}
+
+#[test]
+fn what_is_shown_is_heard_and_a_keyboard_that_nobody_told_of_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = gallery(folder.path());
+    let relay = FakeRelay::new();
+    let log = relay.log();
+    let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
+    let voice = voice(None);
+    let cues = Arc::clone(&voice.cues);
+    let door = (ModelId::new("m").unwrap(), 0.4);
+    let journal = Gallery::open(&file).unwrap();
+    let mut actor = Actor::new(Box::new(relay), (pulse, Doorway::new(5000)), voice, journal, door).unwrap();
+    let before = log.edges();
+    let shown = Shown { what: What::Card("0012345678".parse().unwrap()), from: Reader::Keyboard };
+    actor.shown(&shown);
+    let Taken::Item(cue) = cues.take(Duration::ZERO) else { panic!("nothing is heard") };
+    assert_eq!((cue.once, cue.then), (Some(Tone::Read), None));
+    let keyboard = Keyboard { name: "Evil Keys".into(), identity: "dead:beef usb-1".into() };
+    let event = actor.stranger(&keyboard, Timestamp::now()).unwrap();
+    assert_eq!((event.kind, event.reason.as_deref()), (EventKind::Fault, Some("unknown-keyboard")));
+    assert_eq!(event.detail, Some(json!({ "name": "Evil Keys" })));
+    assert_eq!(log.edges(), before, "neither opens a door");
 }

@@ -1,5 +1,5 @@
-//! `limen pin`: sets the PIN of the service menu. It is asked for twice on a terminal, without being shown, and only its
-//! hash is written.
+//! `limen pin`: sets the PIN of the service menu, or a person's. It is asked for twice on a terminal, without being shown, and
+//! only what finds it again is written.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use limen_gallery_db::{CredentialKind, Gallery};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
 use crate::cmd::edit::{self, Field};
-use crate::cmd::{Exit, shown};
-use crate::pin::{self, PinHash};
+use crate::cmd::{Exit, card, gallery, shown};
+use crate::pin::{self, BadPin, Digits, PinHash};
 
 /// Ctrl-C, which ends the line here: a signal would leave the terminal as it is not to be.
 const GIVE_UP: u8 = 3;
@@ -19,22 +20,57 @@ const GIVE_UP: u8 = 3;
 /// Arguments of the command.
 #[derive(Debug, Args)]
 pub struct Pin {
-    /// Configuration file, which keeps the PIN's hash
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    /// Configuration file: it keeps the hash of the service menu's PIN, and names the gallery of people's
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["gallery"])]
+    config: Option<PathBuf>,
+    /// Gallery file, in place of the configuration's
+    #[arg(long, value_name = "FILE", requires = "person")]
+    gallery: Option<PathBuf>,
+    /// Give a person a PIN of their own, by which they are known, in place of the one they had
+    #[arg(long = "for", value_name = "ID", group = "person")]
+    give: Option<String>,
+    /// The PIN by which they say that they are forced to
+    #[arg(long, requires = "person")]
+    duress: bool,
+    /// Take a person's PIN back
+    #[arg(long, value_name = "ID", group = "person")]
+    remove: Option<String>,
 }
 
 /// Runs the command.
 pub fn run(args: &Pin) -> Result<Exit> {
-    let pin = pin::chosen(&ask()?)?;
+    let kind = if args.duress { CredentialKind::DuressPin } else { CredentialKind::Pin };
+    if let Some(id) = &args.remove {
+        let mut gallery = Gallery::open(&args.gallery_path()?)?;
+        card::take(&mut gallery, id, |c| c.kind == kind)?.with_context(|| format!("{id} has no {kind}"))?;
+        eprintln!("{id} has no {kind} any more");
+        return Ok(Exit::Yes);
+    }
+    if let Some(id) = &args.give {
+        let mut gallery = Gallery::open(&args.gallery_path()?)?;
+        let subject = gallery::find(&gallery, id)?;
+        let pin = asked_twice("New PIN, 6 to 8 digits, which are not shown: ", pin::chosen_for_person)?;
+        let key = pin::key(&pin, &gallery.secret()?).context("the PIN cannot be hashed")?;
+        card::give(&mut gallery, &subject, kind, &key)?;
+        eprintln!("{id} has a new {kind}");
+        return Ok(Exit::Yes);
+    }
+    let config = args.config.as_deref().context("--config FILE is missing: it keeps the PIN's hash")?;
+    let pin = asked_twice("New PIN, 4 to 8 digits, which are not shown: ", pin::chosen)?;
     let hash = PinHash::of(&pin).context("the PIN cannot be hashed")?;
     let field = Field { name: "pin", value: hash.as_str().into(), is_default: false };
-    edit::set(&args.config, "controls", vec![field])?;
-    eprintln!("{}: the PIN is set; a running door takes it at SIGHUP", shown(&args.config));
-    if let Some(cure) = readable_by_all(&args.config) {
+    edit::set(config, "controls", vec![field])?;
+    eprintln!("{}: the PIN is set; a running door takes it at SIGHUP", shown(config));
+    if let Some(cure) = readable_by_all(config) {
         crate::tell!(Warning, "{cure}");
     }
     Ok(Exit::Yes)
+}
+
+impl Pin {
+    fn gallery_path(&self) -> Result<PathBuf> {
+        gallery::File { config: self.config.clone(), gallery: self.gallery.clone() }.path()
+    }
 }
 
 /// What to do about a file with a PIN's hash that everybody on this machine can read.
@@ -49,32 +85,34 @@ pub fn readable_by_all(path: &Path) -> Option<String> {
     })
 }
 
-/// Asks on the terminal, twice; one line where standard input is none.
-fn ask() -> Result<String> {
+/// Asks on the terminal for a PIN that may be one, twice; one line where standard input is none.
+fn asked_twice(question: &str, chosen: fn(&str) -> Result<Digits, BadPin>) -> Result<Digits> {
+    let first = asked_once(question)?;
+    // What may be none need not be typed twice.
+    let pin = chosen(&first)?;
+    if io::stdin().is_terminal() && asked_once("The same again: ")? != first {
+        bail!("these were two different PINs; nothing was changed");
+    }
+    Ok(pin)
+}
+
+/// Asks on the terminal, and shows nothing of the answer; one line where standard input is none.
+pub fn asked_once(question: &str) -> Result<String> {
     if !io::stdin().is_terminal() {
         return line();
     }
     let _hidden = Hidden::begin()?;
-    let asked = |question: &str| {
-        eprint!("{question}");
-        io::stderr().flush()?;
-        let answer = line()?;
-        eprintln!();
-        anyhow::Ok(answer)
-    };
-    let first = asked("New PIN, 4 to 8 digits, which are not shown: ")?;
-    // What may be none need not be typed twice.
-    pin::chosen(&first)?;
-    if asked("The same again: ")? != first {
-        bail!("these were two different PINs; nothing was changed");
-    }
-    Ok(first)
+    eprint!("{question}");
+    io::stderr().flush()?;
+    let answer = line()?;
+    eprintln!();
+    Ok(answer)
 }
 
 fn line() -> Result<String> {
     let mut line = Vec::new();
     for byte in io::stdin().lock().bytes() {
-        match byte.context("no PIN can be read")? {
+        match byte.context("nothing can be read")? {
             b'\n' => break,
             GIVE_UP => bail!("given up; nothing was changed"),
             byte => line.push(byte),
