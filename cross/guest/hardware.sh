@@ -86,6 +86,19 @@ press() { # NUMBER...
     done
 }
 
+# Pulses of a Wiegand reader, each on the line of that number, as quick as a shell can; then a rest.
+wiegand() { # NUMBER...
+    for n in "$@"; do
+        echo pull-down >"/tmp/lines/sim_gpio$n/pull"
+        echo pull-up >"/tmp/lines/sim_gpio$n/pull"
+    done
+    sleep 0.3
+}
+# Which line was set low, and when, in microseconds of the same clock as that of `edges`.
+pulses() {
+    sed -n 's/.* \([0-9]*\)\.\([0-9]\{6\}\): gpio_value: \([0-9]*\) set 0$/\3 \1\2/p' /sys/kernel/tracing/trace
+}
+
 # The touch screen, which QEMU touches, as /tmp/touch.
 touch_up() {
     modprobe -a virtio_input evdev 2>/dev/null || true

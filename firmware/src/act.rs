@@ -2,14 +2,15 @@
 
 pub mod attend;
 mod board;
+mod desk;
 pub mod orders;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use limen_gallery_db::Gallery;
 use limen_gallery_db::event::{Event, EventKind, NewEvent};
 use limen_gallery_db::score::{Score, Threshold};
 use limen_gallery_db::template::ModelId;
+use limen_gallery_db::{Gallery, GalleryError};
 use serde_json::json;
 
 use crate::controls::Input as Press;
@@ -18,14 +19,18 @@ use crate::display::screens::service_menu::Door;
 use crate::doorway::{Change, Doorway, News};
 use crate::gate::record::{self, Record};
 use crate::gate::{Gate, House, RulesText, Shown, Verdict};
+use crate::input;
+use crate::input::strangers::Keyboard;
 use crate::pin::{Answer, Question};
 use crate::recognise::Seen;
 use crate::relay::{Edge, Input, Pulse, Relay};
+use crate::rules::factors::Factor;
 use crate::time::Millis;
 
 use attend::{Attendant, Moment, Settings};
 use board::Board;
 pub use board::Voice;
+use desk::{Desk, Read};
 use orders::DoorOrders;
 
 /// So often the act thread looks at orders, rules and the clock, ms.
@@ -42,6 +47,7 @@ pub struct Actor {
     model: ModelId,
     /// What lasts and is said of the door as a whole.
     lasting: DoorInputs,
+    desk: Desk,
     /// The number of the last order to open that was seen; `None` before any were looked at.
     opened: Option<u64>,
     /// When orders, rules and the clock are looked at again.
@@ -73,6 +79,7 @@ impl Actor {
             gate,
             model,
             lasting: DoorInputs::default(),
+            desk: Desk::default(),
             opened: None,
             look_again: Millis::ZERO,
             rules: None,
@@ -121,17 +128,38 @@ impl Actor {
         Ok(written)
     }
 
-    /// Does what follows on something that was shown at a reader.
-    pub fn shown(&mut self, shown: Shown, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
+    /// Does what follows on something that was shown at a reader. What comes out is to be answered elsewhere.
+    pub fn shown(
+        &mut self,
+        shown: &input::Shown,
+        now: Millis,
+        wall: Timestamp,
+    ) -> Result<(Vec<Event>, Option<Question>)> {
         let mut written = self.tick(now, wall)?;
+        self.board.read();
+        match self.desk.read(shown, now, wall, &mut self.journal)? {
+            Read::Shown(shown) => self.claimed(shown, now, wall, &mut written)?,
+            Read::Ask(question) => return Ok((written, Some(question))),
+            Read::Busy => {}
+        }
+        Ok((written, None))
+    }
+
+    fn claimed(
+        &mut self,
+        shown: Shown,
+        now: Millis,
+        wall: Timestamp,
+        written: &mut Vec<Event>,
+    ) -> Result<()> {
         let verdict = self.gate.shown(shown, now, wall, &self.journal)?;
-        self.deed(&verdict, json!({}), now, wall, &mut written)?;
+        self.deed(&verdict, json!({}), now, wall, written)?;
         let who = match &verdict.about {
             Some((subject, _)) => self.journal.subject(*subject)?,
             None => None,
         };
         self.board.said(&verdict.decision, who.as_ref(), now);
-        Ok(written)
+        Ok(())
     }
 
     /// Writes a verdict down that is news, and opens the door if it says so.
@@ -144,10 +172,23 @@ impl Actor {
         written: &mut Vec<Event>,
     ) -> Result<()> {
         let Some(event) = self.event(verdict, of, wall).filter(|_| verdict.is_news) else { return Ok(()) };
-        let Decision::Grant { duress, .. } = verdict.decision else {
+        let Decision::Grant { duress, shown, .. } = verdict.decision else {
+            if matches!(verdict.decision, Decision::Deny(_)) && verdict.evidence.claim != Claim::Nobody {
+                self.desk.wrong(now);
+            }
             written.push(self.write(event)?);
             return Ok(());
         };
+        // Used before it opens: a pass that opens once does so once, whatever fails after it.
+        if shown.has(Factor::Pass)
+            && let Some(pass) = self.desk.take_pass()
+            && let Err(refused) = self.journal.use_pass(&pass, wall)
+        {
+            let GalleryError::Pass(why) = refused else { return Err(refused.into()) };
+            written.push(self.write(NewEvent::new(wall, EventKind::Denied).because(why.code()))?);
+            return Ok(());
+        }
+        self.desk.right();
         let house = self.gate.house();
         let event = match house.rules.passback().leads_to(&house.door) {
             Some(area) => self.journal.append_moving(&event, area).context("the journal cannot be written"),
@@ -208,11 +249,20 @@ impl Actor {
     /// Does what follows on a PIN that was compared, or chosen.
     pub fn pin(&mut self, answer: Answer, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = self.tick(now, wall)?;
-        if let Some(attendant) = &mut self.attendant {
+        if let Answer::Found(key, from) = &answer {
+            let shown = self.desk.hashed(key.as_ref(), *from, now, &self.journal)?;
+            self.claimed(shown, now, wall, &mut written)?;
+        } else if let Some(attendant) = &mut self.attendant {
             written.extend(attendant.answer(answer, Moment { now, wall }, &mut self.journal)?);
         }
         self.show_menu(now, wall);
         Ok(written)
+    }
+
+    /// A keyboard was plugged in that nobody told of.
+    pub fn stranger(&mut self, keyboard: &Keyboard, wall: Timestamp) -> Result<Event> {
+        let event = NewEvent::new(wall, EventKind::Fault).because("unknown-keyboard");
+        self.write(NewEvent { detail: Some(json!({ "name": keyboard.name })), ..event })
     }
 
     fn door(&self) -> Door {

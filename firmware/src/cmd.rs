@@ -17,6 +17,7 @@ use crate::relay::RelayError;
 
 pub mod annotate;
 pub mod bench;
+pub mod card;
 pub mod check;
 pub mod demo;
 pub mod doctor;
@@ -27,6 +28,7 @@ pub mod enrol_many;
 pub mod events;
 pub mod gallery;
 pub mod identify;
+pub mod pass;
 pub mod pick;
 pub mod pin;
 pub mod probe;
@@ -109,8 +111,14 @@ pub enum Command {
     /// Open a running door, lock it down, or say how it stands
     #[command(subcommand)]
     Door(door::Command),
-    /// Set the PIN of the service menu
+    /// Set the PIN of the service menu, or a person's
     Pin(pin::Pin),
+    /// Give people cards, and take them back
+    #[command(subcommand)]
+    Card(card::Command),
+    /// Issue passes (QR codes), and take them back
+    #[command(subcommand)]
+    Pass(pass::Command),
     /// Open a simulated door, from photographs
     Demo(demo::Demo),
     /// Look at models, gallery, camera, door and storage, and say what to do
@@ -189,6 +197,8 @@ pub fn main() -> ExitCode {
         Command::Rules(c) => rules::run(c),
         Command::Door(c) => door::run(c),
         Command::Pin(c) => pin::run(c),
+        Command::Card(c) => card::run(c),
+        Command::Pass(c) => pass::run(c),
         Command::Demo(c) => demo::run(c),
         Command::Doctor(c) => doctor::run(c),
         Command::Bench(c) => bench::run(c),

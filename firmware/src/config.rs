@@ -17,12 +17,14 @@ mod controls;
 mod device;
 mod door;
 mod fault;
+mod readers;
 mod recognition;
 
 pub use camera::Camera;
 pub use controls::Controls;
 pub use device::{Display, Metrics, Sound, Watchdog};
 pub use door::{Door, Inputs};
+pub use readers::Readers;
 pub use recognition::{Decision, GalleryFile, Models};
 
 /// The commented default as it ships; [`Config::default`] equals it (tested).
@@ -81,6 +83,8 @@ pub struct Config {
     pub inputs: Inputs,
     /// What is touched and pressed at the door.
     pub controls: Controls,
+    /// What people show besides a face.
+    pub readers: Readers,
     /// The screen.
     pub display: Display,
     /// The tones.

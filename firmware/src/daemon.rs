@@ -24,10 +24,14 @@ use crate::camera::meter::Meter;
 use crate::camera::{self, Camera, CameraSource, Cure, Frame};
 use crate::config::Config;
 use crate::controls::{self, Input, TouchSource};
+use crate::decide::{Policy, Readers};
 use crate::display::screens::enrol::Reach;
 use crate::display::{self, Stage};
 use crate::doorway::{Change, Doorway};
 use crate::gate::{Gate, House};
+use crate::input::qr::{self, Lookout};
+use crate::input::strangers::{self, Keyboard};
+use crate::input::{self, Reader, Sending, Shown, What, keyboard, wiegand};
 use crate::inputs;
 use crate::metrics::{Listener, Metrics};
 use crate::pin::{Answer, Question};
@@ -63,6 +67,10 @@ enum Message {
     Press(Input),
     /// Digits were compared with the PIN, or hashed.
     Pin(Answer),
+    /// Somebody showed something to a reader.
+    Shown(Shown),
+    /// A keyboard was plugged in that nobody told of.
+    Stranger(Keyboard),
     /// No frame will come any more.
     Ended,
 }
@@ -146,6 +154,12 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         .into_iter()
         .map(|b| Ok((b.name(), b.input, inputs::open(&b.wire)?)))
         .collect::<Result<_, relay::RelayError>>()?;
+    let readers = input::named(&config.readers).map_err(|(field, why)| anyhow!("{field}: {why}"))?;
+    let wiegand = readers.wiegand.as_ref().map(input::open_wiegand).transpose()?;
+    let controller = match &readers.controller {
+        Some((d0, d1, sending)) => Some((input::open_controller(d0, d1)?, *sending)),
+        None => None,
+    };
     let pulse = Pulse::new(config.door.fail, config.door.pulse_ms, config.door.max_open_ms)?;
     let doorway = Doorway::new(config.inputs.held_open_ms);
     let simulated = source.is_fake() || relay_source.is_fake();
@@ -159,8 +173,10 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         cues: Arc::clone(&cues),
     };
     let journal = Gallery::open(&config.gallery.file)?;
-    let gate =
-        Gate::new(recogniser.policy, recogniser.model.clone(), House::of(&journal, &config.door.name)?);
+    let reads = !readers.typing.is_empty() || readers.wiegand.is_some() || config.readers.qr_every_ms > 0;
+    let known_by = if reads { Readers::Some } else { Readers::None };
+    let policy = Policy { readers: known_by, ..recogniser.policy };
+    let gate = Gate::new(policy, recogniser.model.clone(), House::of(&journal, &config.door.name)?);
     let mut actor = Actor::new(relay, (pulse, doorway), voice, journal, (recogniser.model.clone(), gate))?;
     let attended = touch != TouchSource::None || !buttons.is_empty();
     if attended {
@@ -169,8 +185,14 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     let panel_px = actor.panel_px();
     let listener = Listener::open(&config.metrics.listen.parse().map_err(anyhow::Error::msg)?)?;
     let metrics = &Metrics::default();
+    // The newest is sent; one that is on its way is sent to its end.
+    let cards = &Slot::default();
+    let sending = controller.as_ref().map(|(_, sending)| *sending);
     let report = &mut |event: &Event| {
         metrics.event(event);
+        if let Some(card) = sending.and_then(|sending| card_of(event, sending)) {
+            cards.put(card, Overtake::NewestWins);
+        }
         report(event);
     };
     let mut watchdogs = Watchdogs::open(&config.watchdog.device)?;
@@ -189,11 +211,13 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
     );
     let stop = &AtomicBool::new(false);
     let (slot, faces) = (&Slot::default(), &Slot::default());
+    let pictures = Arc::new(Slot::default());
+    let lookout = Lookout::new(config.readers.qr_every_ms);
     let hearts = &Hearts::new(config.watchdog.silent_ms);
     let (send, receive) = sync_channel(MESSAGES);
     let (lost, told) = (send.clone(), send.clone());
-    // One at a time: the menu waits for the answer.
-    let (ask, asked) = sync_channel(1);
+    // One of the menu's at a time, and one of the readers': both wait for their answer.
+    let (ask, asked) = sync_channel(2);
     let clock = if clip_time { Clock::Clip } else { Clock::Real(Instant::now()) };
     let overtake = if clip_time { Overtake::Wait } else { Overtake::NewestWins };
     let (hands, heard) = (&mut actor, &mut *report);
@@ -233,16 +257,59 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
                 ending.natural(Ok(()))
             })?;
         }
-        if attended {
+        let typing: Vec<PathBuf> = readers.typing.iter().map(|(_, path)| path.clone()).collect();
+        for (reader, path) in &readers.typing {
+            let told = told.clone();
+            start(scope, reader.name(), move || {
+                let ending = Ending { stop, slot };
+                let send = &mut |shown| told.send(Message::Shown(shown)).is_ok();
+                keyboard::watch(path, *reader, stop, send);
+                ending.natural(Ok(()))
+            })?;
+        }
+        if !typing.is_empty() {
+            let told = told.clone();
+            start(scope, "strangers", move || {
+                let ending = Ending { stop, slot };
+                strangers::watch(&typing, stop, &mut |k| told.send(Message::Stranger(k)).is_ok());
+                ending.natural(Ok(()))
+            })?;
+        }
+        if let Some(mut pulses) = wiegand {
+            let told = told.clone();
+            start(scope, Reader::Wiegand.name(), move || {
+                let ending = Ending { stop, slot };
+                let send = &mut |card: wiegand::Frame| {
+                    let shown = Shown { what: What::Card(card.into()), from: Reader::Wiegand };
+                    told.send(Message::Shown(shown)).is_ok()
+                };
+                ending.natural(wiegand::watch(&mut *pulses, stop, send).map_err(Into::into))
+            })?;
+        }
+        if let Some((mut lines, _)) = controller {
+            start(scope, "controller", move || {
+                let ending = Ending { stop, slot };
+                ending.natural(tell_controller(&mut *lines, cards, stop))
+            })?;
+        }
+        if lookout.is_on() {
+            let (lookout, pictures, told) = (lookout.clone(), Arc::clone(&pictures), told.clone());
+            // Not one of the scope's: nobody waits for a look that takes long, not even whoever stops the program.
+            let thread = Builder::new().name("qr".into());
+            thread.spawn(move || read_passes(lookout, &pictures, &told)).context("no qr thread")?;
+        }
+        if attended || reads {
             start(scope, "pin", move || {
                 let ending = Ending { stop, slot };
                 hash(&asked, &told);
                 ending.natural(Ok(()))
             })?;
         }
+        let pictures = &pictures;
         let recognition = start(scope, hearts.recognition.name, move || {
             let ending = Ending { stop, slot };
-            ending.natural(recognise(watch, slot, faces, send, (&hearts.recognition, metrics)))
+            let show = (lookout, &**pictures);
+            ending.natural(recognise(watch, slot, faces, show, send, (&hearts.recognition, metrics)))
         })?;
         if let Some(listener) = &listener {
             start(scope, "metrics", move || listener.serve(metrics, stop))?;
@@ -269,6 +336,7 @@ pub fn run(config: &Config, orders: &Orders, report: &mut (dyn FnMut(&Event) + S
         }
         together.natural(acted)
     });
+    pictures.close();
     let ending = if summary.is_ok() { EventKind::Stopped } else { EventKind::Fault };
     if summary.is_err() {
         actor.out_of_order();
@@ -518,11 +586,56 @@ fn hash(asked: &Receiver<Question>, send: &SyncSender<Message>) {
     }
 }
 
+/// The thread that reads passes off pictures without a face, until there are no more: recognition does not wait for it, however
+/// much there is to be seen.
+fn read_passes(mut lookout: Lookout, pictures: &Slot<Arc<Frame>>, send: &SyncSender<Message>) {
+    loop {
+        let frame = match pictures.take(PATIENCE) {
+            Taken::Item(frame) => frame,
+            Taken::Nothing => continue,
+            Taken::Closed => break,
+        };
+        let news = lookout.news(qr::read(&frame.image), frame.at);
+        let shown = news.map(|pass| Shown { what: What::Pass(pass), from: Reader::Camera });
+        if shown.is_some_and(|shown| send.send(Message::Shown(shown)).is_err()) {
+            break;
+        }
+    }
+}
+
+/// What a controller is told of an event: whoever is let in.
+fn card_of(event: &Event, sending: Sending) -> Option<wiegand::Frame> {
+    let id = event.external_id.as_deref().filter(|_| event.kind == EventKind::Granted)?;
+    let card = sending.card(id);
+    if card.is_none() {
+        crate::tell!(
+            Warning,
+            "the controller is not told of {id}: an id is sent that is a number of 0 to 65535"
+        );
+    }
+    card
+}
+
+/// The thread that sends cards, which takes a tenth of a second each.
+fn tell_controller(
+    lines: &mut dyn wiegand::Lines,
+    cards: &Slot<wiegand::Frame>,
+    stop: &AtomicBool,
+) -> Result<()> {
+    while !stop.load(Ordering::SeqCst) {
+        if let Taken::Item(card) = cards.take(NAP) {
+            wiegand::send(card, lines)?;
+        }
+    }
+    Ok(())
+}
+
 /// Recognition thread.
 fn recognise(
     mut watch: Watch,
     slot: &Slot<Frame>,
     faces: &Slot<Vec<BBox>>,
+    (mut lookout, pictures): (Lookout, &Slot<Arc<Frame>>),
     send: SyncSender<Message>,
     (heart, metrics): (&Heart, &Metrics),
 ) -> Result<()> {
@@ -533,6 +646,9 @@ fn recognise(
                 let begun = Instant::now();
                 let seen = watch.look(Arc::new(frame))?;
                 metrics.frame(begun.elapsed());
+                if lookout.is_due(seen.sightings.len(), seen.frame.at) {
+                    pictures.put(Arc::clone(&seen.frame), Overtake::NewestWins);
+                }
                 faces.put(seen.sightings.iter().map(|s| s.detection.bbox).collect(), Overtake::NewestWins);
                 if send.send(Message::Seen(seen)).is_err() {
                     return Ok(());
@@ -595,6 +711,15 @@ fn act(
                 now = clock.now(now);
                 actor.pin(answer, now, Timestamp::now())?
             }
+            Ok(Message::Shown(shown)) => {
+                now = clock.now(now);
+                let (written, question) = actor.shown(&shown, now, Timestamp::now())?;
+                if let Some(question) = question {
+                    ask.try_send(question).context("the pin thread does not take a PIN")?;
+                }
+                written
+            }
+            Ok(Message::Stranger(keyboard)) => vec![actor.stranger(&keyboard, Timestamp::now())?],
             Ok(Message::CameraLost(opening)) => vec![actor.camera_lost(now, Timestamp::now(), opening)?],
             Ok(Message::CameraBack) => vec![actor.camera_back(now, Timestamp::now())?],
             Err(RecvTimeoutError::Timeout) => Vec::new(),

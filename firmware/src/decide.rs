@@ -45,14 +45,18 @@ pub const PIN_LONGEST_LOCK_MS: u64 = 3_600_000;
 
 /// The PIN's lines of the table; `wrong` of them were typed in a row before this one.
 pub fn pin(typed: PinMatch, wrong: u32) -> PinAnswer {
-    match (typed, (PIN_TRIES - 1).checked_sub(wrong)) {
+    match (typed, locked_ms(wrong, PIN_TRIES)) {
         (PinMatch::Right, _) => PinAnswer::Open,
-        (PinMatch::Wrong, Some(left @ 1..)) => PinAnswer::Again { left },
-        (PinMatch::Wrong, _) => {
-            let doubled = wrong.saturating_sub(PIN_TRIES - 1).min(16);
-            PinAnswer::Locked { for_ms: (PIN_LOCK_MS << doubled).min(PIN_LONGEST_LOCK_MS) }
-        }
+        (PinMatch::Wrong, Some(for_ms)) => PinAnswer::Locked { for_ms },
+        (PinMatch::Wrong, None) => PinAnswer::Again { left: PIN_TRIES - 1 - wrong },
     }
+}
+
+/// For how long none is taken, ms, after a wrong one that came after `wrong` others in a row, where `tries` of them are one too
+/// many; `None` if it may be tried again.
+pub fn locked_ms(wrong: u32, tries: u32) -> Option<u64> {
+    let beyond = wrong.saturating_add(1).checked_sub(tries)?;
+    Some((PIN_LOCK_MS << beyond.min(16)).min(PIN_LONGEST_LOCK_MS))
 }
 
 /// What is said of the door as a whole, by whatever can say it. Nothing of it comes from a person before the camera but
@@ -197,6 +201,8 @@ pub enum Claim {
     Several,
     /// One of them names nobody, or is not valid any more.
     Unknown,
+    /// One of them was not looked at: there were too many wrong ones.
+    Locked,
 }
 
 /// Who somebody says that they are.
@@ -303,6 +309,7 @@ denials! {
     Blocked "blocked" "Known, and in a group that is never let in."
     Lockdown "lockdown" "Nobody is let in."
     UnknownCredential "unknown-credential" "The card, PIN or pass names nobody."
+    TooManyTries "too-many-tries" "There were too many wrong ones in a row: none is looked at for a while."
     Mismatch "mismatch" "Cards, PINs and passes that were shown name different people."
     OtherFace "other-face" "The face is not that of whom the card, PIN or pass names."
     Vetoed "vetoed" "An admin said of a face like this one that it is not whom it resembles."
@@ -321,6 +328,7 @@ impl Denial {
                 | Self::Ambiguous
                 | Self::Lockdown
                 | Self::UnknownCredential
+                | Self::TooManyTries
                 | Self::Mismatch
                 | Self::OtherFace
                 | Self::Vetoed
@@ -395,6 +403,7 @@ pub fn decide(evidence: &Evidence, policy: &Policy) -> Decision {
         Claim::One(claimed) => by_claim(claimed, face, policy),
         Claim::Several => Decision::Deny(Denial::Mismatch),
         Claim::Unknown => Decision::Deny(Denial::UnknownCredential),
+        Claim::Locked => Decision::Deny(Denial::TooManyTries),
     }
 }
 

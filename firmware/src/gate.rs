@@ -15,7 +15,7 @@ use limen_gallery_db::template::ModelId;
 use limen_gallery_db::{Gallery, Whereabouts};
 
 use crate::decide::{
-    Candidate, Claim, Claimed, Decision, Evidence, Face, Person, Policy, Request, Standing, decide,
+    Candidate, Claim, Claimed, Decision, Denial, Evidence, Face, Person, Policy, Request, Standing, decide,
 };
 use crate::recognise::{Match, Seen, Sighting};
 use crate::rules::passback::LastSeen;
@@ -158,7 +158,8 @@ impl Gate {
         gallery: &Gallery,
     ) -> Result<Verdict> {
         self.claims.show(shown, now);
-        self.asked = None;
+        // That nothing is looked at is said once.
+        self.asked = self.asked.take().filter(|d| *d == Decision::Deny(Denial::TooManyTries));
         let face = self.in_sight.take().filter(|s| now.since(s.at) <= IN_SIGHT_MS);
         self.judge(face.as_ref().map(|s| &s.sighting), true, now, wall, gallery)
     }
@@ -198,6 +199,7 @@ impl Gate {
             claims::All::Nobody => return Ok(Claim::Nobody),
             claims::All::Several => return Ok(Claim::Several),
             claims::All::Unknown => return Ok(Claim::Unknown),
+            claims::All::Locked => return Ok(Claim::Locked),
             claims::All::One { subject, shown, duress, .. } => (subject, shown, duress),
         };
         // They may have been removed a moment ago.
@@ -296,6 +298,7 @@ impl Gate {
         };
         let is_news = match decision {
             Decision::Grant { .. } => true,
+            Decision::Deny(Denial::TooManyTries) => last != Some(decision),
             Decision::Deny(_) => claimed || last != Some(decision),
             Decision::Pair { .. } | Decision::Ask(Request::Show(_) | Request::SayWho) => {
                 last != Some(decision)

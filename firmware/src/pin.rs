@@ -1,14 +1,15 @@
 //! The PIN that opens the service menu: what may be one, its hash in the gallery's file or in the configuration, and whether
-//! digits are it. Digits are in no log, in no journal and in no `Debug`.
+//! digits are it; and a person's own, which says who they are. Digits are in no log, in no journal and in no `Debug`.
 
 use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
-use limen_gallery_db::Setting;
+use limen_gallery_db::{CredentialKey, Secret, Setting};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 use crate::decide::PinMatch;
+use crate::input::Reader;
 
 mod tries;
 
@@ -18,6 +19,10 @@ pub use tries::Tries;
 pub const SHORTEST: usize = 4;
 /// Most digits of a PIN.
 pub const LONGEST: usize = 8;
+
+/// Fewest digits of a person's PIN, which is looked for among everybody's: where 100 people have one, a guess of 4 digits is
+/// somebody's once in 100 times, of 6 once in 10,000.
+pub const PERSONS_SHORTEST: usize = 6;
 
 /// What a hash costs: 19 MiB and two passes, as OWASP advises at least; a good second on a Raspberry Pi 3.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -73,6 +78,9 @@ pub enum BadPin {
     /// Something else than digits, or too few or too many.
     #[error("a PIN has 4 to 8 digits and nothing else")]
     Form,
+    /// Likewise, of a person's.
+    #[error("a person's PIN has 6 to 8 digits and nothing else")]
+    PersonsForm,
     /// `1111`.
     #[error("all of its digits are the same, which is tried first; take another PIN")]
     OneDigit,
@@ -97,6 +105,28 @@ pub fn chosen(text: &str) -> Result<Digits, BadPin> {
     }
 }
 
+/// A PIN that is to say who somebody is, if it may be one.
+pub fn chosen_for_person(text: &str) -> Result<Digits, BadPin> {
+    match chosen(text) {
+        Ok(digits) if digits.len() >= PERSONS_SHORTEST => Ok(digits),
+        Ok(_) | Err(BadPin::Form) => Err(BadPin::PersonsForm),
+        Err(bad) => Err(bad),
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, argon2::Error> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// What the gallery finds a person's PIN by. It takes its time, as the hash does: that is what keeps whoever has stolen the
+/// file, and so its secret, from trying out all PINs at once.
+pub fn key(pin: &Digits, secret: &Secret) -> Result<CredentialKey, argon2::Error> {
+    let mut key = [0; 32];
+    argon2()?.hash_password_into(pin.0.as_bytes(), &secret.mac("limen pin 1", &[]), &mut key)?;
+    Ok(CredentialKey::new(key))
+}
+
 /// A PIN's hash as the gallery's file and the configuration have it: a PHC string of Argon2id, or empty for none.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -105,9 +135,7 @@ pub struct PinHash(String);
 impl PinHash {
     /// Of a PIN, with a salt of its own.
     pub fn of(pin: &Digits) -> Result<Self, argon2::password_hash::Error> {
-        let params = Params::new(MEMORY_KIB, PASSES, 1, None)?;
-        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        Ok(Self(hasher.hash_password(pin.0.as_bytes())?.to_string()))
+        Ok(Self(argon2()?.hash_password(pin.0.as_bytes())?.to_string()))
     }
 
     /// Whether there is one.
@@ -158,6 +186,8 @@ pub enum Question {
     Compare(Digits, PinHash),
     /// The hash of these digits.
     Hash(Digits),
+    /// What the gallery with this secret finds a person's PIN by, that was typed there.
+    Find(Digits, Secret, Reader),
 }
 
 /// What that thread says.
@@ -167,6 +197,8 @@ pub enum Answer {
     Compared(PinMatch),
     /// The hash; none where the system failed at it.
     Hashed(PinHash),
+    /// That, and where it was typed; none where the system failed at it.
+    Found(Option<CredentialKey>, Reader),
 }
 
 impl Question {
@@ -174,6 +206,10 @@ impl Question {
     pub fn answer(self) -> Answer {
         match self {
             Self::Compare(typed, hash) => Answer::Compared(hash.compare(&typed)),
+            Self::Find(typed, secret, from) => Answer::Found(
+                key(&typed, &secret).map_err(|e| crate::tell!(Warning, "a PIN cannot be hashed: {e}")).ok(),
+                from,
+            ),
             Self::Hash(typed) => Answer::Hashed(PinHash::of(&typed).unwrap_or_else(|e| {
                 crate::tell!(Warning, "the PIN cannot be hashed: {e}; nothing was changed");
                 PinHash::default()
@@ -260,9 +296,23 @@ mod tests {
         let Answer::Hashed(hash) = Question::Hash(chosen("2580").unwrap()).answer() else { panic!() };
         let compared = |digits| match Question::Compare(typed(digits), hash.clone()).answer() {
             Answer::Compared(found) => found,
-            Answer::Hashed(_) => panic!("another answer"),
+            Answer::Hashed(_) | Answer::Found(..) => panic!("another answer"),
         };
         assert_eq!((compared(&[2, 5, 8, 0]), compared(&[2, 5, 8, 1])), (PinMatch::Right, PinMatch::Wrong));
+    }
+
+    #[test]
+    fn a_persons_pin_is_longer_and_is_found_again_in_its_own_gallery_alone() {
+        for form in ["2580", "25801", "258013479", "25801x"] {
+            assert_eq!(chosen_for_person(form), Err(BadPin::PersonsForm), "{form}");
+        }
+        assert_eq!(chosen_for_person("123456"), Err(BadPin::Row));
+        let secret = |digits: &str| Secret::try_from(digits.repeat(32)).unwrap();
+        let pin = chosen_for_person("258013").unwrap();
+        let one = key(&pin, &secret("01")).unwrap();
+        assert_eq!(key(&typed(&[2, 5, 8, 0, 1, 3]), &secret("01")).unwrap(), one);
+        assert_ne!(key(&pin, &secret("02")).unwrap(), one);
+        assert_ne!(key(&typed(&[2, 5, 8, 0, 1, 4]), &secret("01")).unwrap(), one);
     }
 
     #[test]

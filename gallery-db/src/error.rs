@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::enrol::EnrolRefusal;
 use crate::event::Seq;
+use crate::pass::PassRefusal;
 
 /// What a caller can do about a [`GalleryError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,29 @@ pub enum GalleryError {
         /// The id.
         external_id: String,
     },
+    /// Refuse: a card belongs to one person only.
+    #[error(
+        "this card belongs to somebody already; take another, or take it back from whoever has it (`limen card list`)"
+    )]
+    CardTaken,
+    /// Refuse: a PIN says who somebody is, so that nobody else may have it.
+    #[error("this PIN cannot be had, as a PIN or as one under duress; choose another")]
+    PinTaken,
+    /// Refuse: no such card or PIN.
+    #[error("the gallery has no card or PIN {id}; `limen card list` shows them")]
+    UnknownCredential {
+        /// Its number in the gallery.
+        id: i64,
+    },
+    /// Refuse: no such pass.
+    #[error("the gallery has no pass {id}; `limen pass list` shows those that were issued")]
+    UnknownPass {
+        /// Its id.
+        id: String,
+    },
+    /// Refuse: a pass that opens nothing.
+    #[error(transparent)]
+    Pass(#[from] PassRefusal),
     /// Refuse: the samples were not accepted.
     #[error(transparent)]
     Enrolment(#[from] EnrolRefusal),
@@ -236,6 +260,12 @@ impl From<rusqlite::Error> for Fault {
 impl From<GalleryError> for Fault {
     fn from(e: GalleryError) -> Self {
         Self::Refused(e)
+    }
+}
+
+impl From<PassRefusal> for Fault {
+    fn from(e: PassRefusal) -> Self {
+        Self::Refused(e.into())
     }
 }
 

@@ -466,7 +466,7 @@ impl Gallery {
 }
 
 /// The subject, or the error that it is not there.
-fn known(db: &Connection, id: SubjectId) -> Result<Subject, Fault> {
+pub(crate) fn known(db: &Connection, id: SubjectId) -> Result<Subject, Fault> {
     Ok(subject::find(db, Key::Id(id))?.ok_or_else(|| GalleryError::UnknownSubject { id: id.to_string() })?)
 }
 

@@ -22,6 +22,7 @@
 //! and whoever decides compares them with its thresholds and looks at the subject's standing and validity.
 
 pub mod backup;
+pub mod credential;
 pub mod enrol;
 pub mod error;
 pub mod event;
@@ -29,8 +30,10 @@ mod file;
 mod gallery;
 mod hex;
 mod migrate;
+pub mod pass;
 pub mod score;
 pub mod search;
+pub mod secret;
 pub mod setting;
 pub mod subject;
 pub mod template;
@@ -38,6 +41,7 @@ mod time;
 pub mod whereabouts;
 
 pub use backup::{ExportReport, ImportReport, Journal, OnExisting};
+pub use credential::{Credential, CredentialId, CredentialKey, CredentialKind};
 pub use enrol::{DuplicateRule, EnrolPolicy, EnrolRefusal, Enrolment, Existing, Sample, SampleFault};
 pub use error::{GalleryError, Remedy};
 pub use event::chain::{Digest, Head};
@@ -45,8 +49,10 @@ pub use event::verify::Verified;
 pub use event::{Event, EventFilter, EventKind, EventRow, NewEvent, Order, Seq};
 pub use file::{Check, Options};
 pub use gallery::{Contents, Gallery, Noting, Refresh};
+pub use pass::{NewPass, Pass, PassId, PassRefusal, PassText, Use};
 pub use score::{Score, Threshold, VectorError, cosine};
 pub use search::{Candidate, Candidates, Index, Kernel, Workspace};
+pub use secret::Secret;
 pub use setting::Setting;
 pub use subject::{NewSubject, Standing, Subject, SubjectId};
 pub use template::{Encoding, ModelId, Template, TemplateId, TemplateVector};

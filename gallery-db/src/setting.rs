@@ -31,11 +31,7 @@ impl Gallery {
             let why = format!("{} bytes, at most {MAX_SETTING} are kept; shorten it", text.len());
             return Err(GalleryError::Invalid { field: S::KEY, why });
         }
-        self.write(|tx, _| {
-            tx.prepare_cached("INSERT OR REPLACE INTO setting (key, value) VALUES (?1, ?2)")?
-                .execute(params![S::KEY, text])?;
-            Ok(())
-        })
+        self.write(|tx, _| put(tx, S::KEY, &text))
     }
 
     /// Takes it back: it is as if it had never been set.
@@ -47,9 +43,17 @@ impl Gallery {
     }
 }
 
-fn find(db: &Connection, key: &str) -> Result<Option<String>, Fault> {
+/// The JSON under `key`, if there is some.
+pub(crate) fn find(db: &Connection, key: &str) -> Result<Option<String>, Fault> {
     let mut query = db.prepare_cached("SELECT value FROM setting WHERE key = ?1")?;
     Ok(query.query_row([key], |row| row.get(0)).optional()?)
+}
+
+/// Puts JSON there, in place of what was there.
+pub(crate) fn put(db: &Connection, key: &str, json: &str) -> Result<(), Fault> {
+    db.prepare_cached("INSERT OR REPLACE INTO setting (key, value) VALUES (?1, ?2)")?
+        .execute(params![key, json])?;
+    Ok(())
 }
 
 fn invalid<S: Setting>(why: &dyn std::fmt::Display) -> GalleryError {

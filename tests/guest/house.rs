@@ -192,7 +192,7 @@ pub fn shows(guest: &mut Guest, screen: &Screen<'_>) {
 
 /// Hangs camera, lines and display up, and shows nobody.
 pub fn hang_up(guest: &mut Guest) {
-    guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper up down ok; display_up; camera_up 640 480");
+    guest.sh(". /share/hardware.sh; set -e; lines_up contact exit door-relay tamper up down ok d0 d1 out0 out1; display_up; camera_up 640 480");
     guest.sh(". /share/hardware.sh; camera_feed /share/nobody.yuv; watch_lines");
 }
 

@@ -8,6 +8,7 @@ mod door;
 mod hang;
 mod house;
 mod machine;
+mod readers;
 mod service;
 mod sound;
 mod switches;

@@ -512,3 +512,93 @@ fn help_teaches_and_wrong_usage_is_two() {
     site.limen("identify --config limen.toml --threshold 2 a.jpg").exits(2).says(&["threshold"]);
     assert!(site.limen("completions bash").exits(0).stdout.contains("limen"));
 }
+
+#[test]
+fn cards_pins_and_passes_are_given_listed_and_taken_back() {
+    let site = Site::new();
+    for person in [0, 1] {
+        enrol(&site, person);
+    }
+    let numbers = ["0012345678", "26:012:00345"];
+    site.limen("card add --config limen.toml p0 0012345678").exits(0).says(&["p0 has card 1 now"]);
+    let piped = site.shell("printf '26:012:00345\\n' | \"$LIMEN\" card add --config limen.toml p0").exits(0);
+    assert!(!piped.stderr.contains("345"), "{}", piped.stderr);
+    let taken =
+        site.limen("card add --config limen.toml p1 26:12:345").exits(3).says(&["belongs to somebody"]);
+    assert!(!taken.stderr.contains("p0") && !taken.stderr.contains("345"), "{}", taken.stderr);
+    for (bad, why) in [("p1 123", "4 to 32 of the digits"), ("nobody 1234", "nobody in the gallery")] {
+        site.limen(&format!("card add --config limen.toml {bad}")).exits(3).says(&[why]);
+    }
+
+    let pin = |args: &str, typed: &str| {
+        site.shell(&format!("printf '{typed}\\n' | \"$LIMEN\" pin --config limen.toml {args}"))
+    };
+    pin("--for p1", "25801").exits(3).says(&["6 to 8 digits"]);
+    pin("--for p1", "258013").exits(0).says(&["p1 has a new pin"]);
+    for again in ["--for p1 --duress", "--for p0", "--for p0 --duress"] {
+        let refused = pin(again, "258013").exits(3).says(&["cannot be had"]);
+        assert!(!refused.stderr.contains("258013"), "{}", refused.stderr);
+    }
+    pin("--for p1 --duress", "258014").exits(0);
+    pin("--for p1", "258019").exits(0);
+    site.limen("pin --config limen.toml --duress").exits(2);
+    let list = || site.limen("card list --config limen.toml --json").exits(0);
+    let what: Vec<_> = list().json().iter().map(|c| (c["id"].clone(), c["what"].clone())).collect();
+    assert_eq!(
+        what,
+        [("p0", "card"), ("p0", "card"), ("p1", "duress-pin"), ("p1", "pin")]
+            .map(|(a, b)| (a.into(), b.into()))
+    );
+    site.limen("pin --config limen.toml --remove p1 --duress").exits(0);
+    site.limen("pin --config limen.toml --remove p1 --duress").exits(3).says(&["p1 has no duress-pin"]);
+    let pins_number = list().json()[2]["number"].to_string();
+    site.limen(&format!("card remove --config limen.toml p1 {pins_number}")).exits(3).says(&["has no card"]);
+    site.limen("card remove --config limen.toml p0 1").exits(0);
+    site.limen("card remove --config limen.toml p0 1").exits(3).says(&["p0 has no card 1"]);
+    site.limen("card add --config limen.toml p1 0012345678").exits(0);
+
+    // A pass as a picture is the pass that is listed; one that cannot be written is none.
+    let issued = site
+        .limen("pass issue --config limen.toml p0 --until 2099-01-01T00:00:00Z --once --png pass.png")
+        .exits(0);
+    let image = decode_file(&site.path("pass.png")).unwrap();
+    let text = limen::input::qr::read(&image).expect("a pass in the picture");
+    let listed = site.limen("pass list --config limen.toml --json").exits(0).json();
+    assert_eq!((listed.len(), &listed[0]["id"], &listed[0]["use"]), (1, &"p0".into(), &"once".into()));
+    let id = listed[0]["pass"].as_str().unwrap().to_owned();
+    assert!(issued.stdout.contains(&id) && !issued.stdout.contains("LIMEN1:"), "{}", issued.stdout);
+    assert!(text.as_str().to_lowercase().contains(&id.replace('-', "")));
+    site.limen("pass issue --config limen.toml p0 --until 2099-01-01T00:00:00Z --png none/pass.png")
+        .exits(4)
+        .says(&["so no pass was issued"]);
+    assert_eq!(site.limen("pass list --config limen.toml p0 --json").exits(0).json().len(), 1);
+    let json =
+        site.limen("pass issue --config limen.toml p1 --until 2099-01-01T00:00:00Z --json").exits(0).json();
+    assert!(json[0]["text"].as_str().unwrap().starts_with("LIMEN1:"));
+    site.limen("pass issue --config limen.toml p0 --until 2020-01-01T00:00:00Z")
+        .exits(3)
+        .says(&["that is over"]);
+    site.limen(&format!("pass revoke --config limen.toml {id}")).exits(0);
+    site.limen(&format!("pass revoke --config limen.toml {id}")).exits(3).says(&["has no pass"]);
+    assert!(
+        site.limen("pass issue --config limen.toml p0 --until 2099-01-01T00:00:00Z")
+            .exits(0)
+            .stdout
+            .contains('█')
+    );
+
+    // The journal tells of all, and of no number.
+    let journal = site.limen("events --config limen.toml --kind credential --json").exits(0);
+    let told = journal.json();
+    let count = |reason: &str| told.iter().filter(|e| e["reason"] == reason).count();
+    assert_eq!((count("given"), count("taken")), (10, 4), "{}", journal.stdout);
+    for secret in numbers.into_iter().chain(["26:12:345", "258013", "258014", "258019", text.as_str()]) {
+        for said in [&journal.stdout, &list().stdout, &site.limen("pass list --config limen.toml").stdout] {
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
+    }
+    // An export has none of it.
+    site.limen("gallery export --config limen.toml out.jsonl").exits(0);
+    site.limen("gallery import --gallery other.db out.jsonl").exits(0);
+    assert_eq!(site.limen("card list --gallery other.db --json").exits(0).stdout, "");
+}

@@ -11,9 +11,14 @@ use limen::camera::mjpeg::MjpegReader;
 use limen::camera::y4m::{Header, Y4mReader, Y4mWriter};
 use limen::config::{Config, DEFAULT_TOML};
 use limen::display::LanguageSource;
+use limen::input::keys::{Key, Typed, Typist};
+use limen::input::{CardNumber, qr, wiegand};
 use limen::people::archive::Archive;
 use limen::people::{List, Store, table};
-use limen_gallery_db::{EventKind, Gallery, Journal, NewEvent, NewSubject, OnExisting, backup};
+use limen::time::Millis;
+use limen_gallery_db::{
+    EventKind, Gallery, Journal, NewEvent, NewPass, NewSubject, OnExisting, PassText, Use, backup,
+};
 use limen_models::manifest::{Manifest, sha256_hex};
 use limen_models::photo;
 use limen_tests::dice::Dice;
@@ -286,5 +291,103 @@ fn any_export_is_answered_and_one_that_is_refused_changes_nothing() {
             }
         }
         let _ = backup::head_of(&place("in.jsonl"));
+    });
+}
+
+#[test]
+fn whatever_is_typed_is_answered() {
+    let words: [&[u8]; 4] = [b"\x10", b"\x10\x10", b"\x01\x02\x03\x04\x10", b"\x11\x12\x13"];
+    fuzz("keys", &[b"\x00\x01\x02\x03\x04\x05\x06\x07\x10\x09".into()], &words, |bytes| {
+        for typist in [Typist::Machine, Typist::Person] {
+            let (mut typed, mut at) = (Typed::new(typist), 0);
+            for byte in bytes {
+                // The upper half is how long it took.
+                at += u64::from(byte >> 5) * 170;
+                let key = match byte & 31 {
+                    digit @ 0..=15 => Key::Digit(digit),
+                    16 => Key::Enter,
+                    17 => Key::Delete,
+                    18 => Key::Nothing,
+                    // No digit, were it said to be one.
+                    19 => Key::Digit(200),
+                    _ => Key::Other,
+                };
+                let what = typed.press(key, Millis(at));
+                assert!(what.is_none_or(|what| !format!("{what:?}").contains(|c: char| c.is_ascii_digit())));
+            }
+        }
+    });
+}
+
+#[test]
+fn any_pulses_are_answered() {
+    let card: wiegand::Frame = "34:4097:7".parse().unwrap();
+    let pulses: Vec<u8> = (0..34).rev().map(|place| (card.bits() >> place & 1) as u8 | 2).collect();
+    let words: [&[u8]; 3] = [b"\xff", b"\x01\x00", b"\x02\x03\x02\x03"];
+    fuzz("wiegand", &[pulses], &words, |bytes| {
+        let (mut decoder, mut at) = (wiegand::Decoder::default(), 0u64);
+        let told = |card: Option<Result<wiegand::Frame, wiegand::FrameFault>>| {
+            if let Some(Ok(card)) = card {
+                assert_eq!(card.to_string().parse(), Ok(card));
+            }
+        };
+        for byte in bytes {
+            // From none to 16 s.
+            at += (1 << (byte >> 1 & 31)) >> 7;
+            told(decoder.pulse(if byte & 1 == 1 { wiegand::Bit::One } else { wiegand::Bit::Zero }, at));
+        }
+        told(decoder.rest());
+        // A clock that goes back, or to its end.
+        told(decoder.pulse(wiegand::Bit::One, u64::MAX));
+        told(decoder.pulse(wiegand::Bit::Zero, 0));
+    });
+}
+
+#[test]
+fn any_pass_and_any_card_number_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut gallery = Gallery::open(&folder.path().join("g.db")).unwrap();
+    let subject = gallery.add_subject(&NewSubject::new("1", "Somebody")).unwrap().id;
+    let now = jiff::Timestamp::now();
+    let until = now + jiff::SignedDuration::from_hours(1);
+    let new = NewPass { subject, valid_from: now, valid_until: until, usage: Use::Often, at: now };
+    let (_, text) = gallery.issue_pass(&new).unwrap();
+    let secret = gallery.secret().unwrap();
+    let gallery = std::sync::Mutex::new(gallery);
+    let seeds: [Vec<u8>; 3] = [text.as_str().into(), "26:12:345".into(), "04A2B3C4".into()];
+    let words: [&[u8]; 4] = [b"LIMEN1:", b"FF", b"34:", b":65535"];
+    fuzz("shown", &seeds, &words, |bytes| {
+        let Ok(given) = std::str::from_utf8(bytes) else { return };
+        let gallery = gallery.lock().unwrap_or_else(|e| e.into_inner());
+        if let Ok(pass) = given.parse::<PassText>() {
+            assert_eq!(gallery.check_pass(&pass, now).is_ok(), pass == text);
+        }
+        if let Ok(card) = given.parse::<CardNumber>() {
+            assert_eq!(gallery.find_credential(&card.key(&secret)).unwrap(), None);
+        }
+    });
+}
+
+#[test]
+fn any_picture_of_a_code_is_answered() {
+    let text = format!("LIMEN1:{}", "0123456789ABCDEF".repeat(5));
+    let code = limen::cmd::pass::picture(&text).unwrap();
+    // A byte a module; bent, rows move against each other and codes of other sizes come about.
+    let side = code.width();
+    let modules: Vec<u8> = code.to_colors().into_iter().map(|c| c.select(1, 0)).collect();
+    let finder: &[u8] = &[1, 1, 1, 1, 1, 1, 1, 0];
+    let words: [&[u8]; 4] = [finder, &[1, 0, 0, 0, 0, 0, 1, 0], &[1, 0, 1, 1, 1, 0, 1, 0], &[0; 33]];
+    fuzz("qr", &[modules], &words, |bytes| {
+        let side = if bytes.len().is_multiple_of(2) { side } else { 21 + bytes.len() % 40 };
+        let height = bytes.len().div_ceil(side).clamp(1, 60);
+        let (px, quiet) = (3, 4);
+        let (w, h) = ((side + 2 * quiet) * px, (height + 2 * quiet) * px);
+        let mut image = limen_models::image::RgbImage::filled(w, h, [230; 3]).unwrap();
+        for (x, y) in (0..side * px).flat_map(|x| (0..height * px).map(move |y| (x, y))) {
+            let module = bytes.get(y / px * side + x / px).copied().unwrap_or(0);
+            let grey = if module == 1 { 20 } else { 230u8.saturating_sub(module) };
+            image.set_pixel(x + quiet * px, y + quiet * px, [grey; 3]);
+        }
+        let _ = qr::read(&image);
     });
 }

@@ -18,6 +18,7 @@ use limen::display::screens::pin_pad::{self, Key};
 use limen::display::screens::{choice, service_menu};
 use limen::display::{Language, Stage};
 use limen::doorway::Doorway;
+use limen::gate::Gate;
 use limen::menu::Item;
 use limen::pin::{PinHash, Question};
 use limen::recognise::{GalleryFile, Recogniser, Watch};
@@ -64,7 +65,9 @@ impl House {
         };
         let pulse = Pulse::new(FailState::Secure, 1000, 5000).unwrap();
         let journal = Gallery::open(&config.gallery.file).unwrap();
-        let door = (model.clone(), threshold);
+        let house = limen::gate::House::new("", "front").unwrap();
+        let gate = Gate::new(recogniser.policy, model.clone(), house);
+        let door = (model.clone(), gate);
         let mut actor =
             Actor::new(Box::new(relay), (pulse, Doorway::new(5000)), voice, journal, door).unwrap();
         actor.attend(Settings {
@@ -104,7 +107,7 @@ impl House {
         self.seq += 1;
         let (seq, at) = (self.seq, Millis(self.now));
         let frame = Frame { image: image.clone(), seq, at, opening: 0, source: "test".into() };
-        let seen = self.watch.look(Arc::new(frame), Timestamp::now()).unwrap();
+        let seen = self.watch.look(Arc::new(frame)).unwrap();
         if std::env::var_os("LIMEN_SHOW").is_some() {
             for s in &seen.sightings {
                 println!("{} {:?} {:?}", self.now, s.quality, s.best.as_ref().map(|b| b.score));

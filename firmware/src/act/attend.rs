@@ -134,6 +134,8 @@ impl Attendant {
                     None
                 }
             }
+            // A reader asked, not the menu.
+            Answer::Found(..) => None,
         };
         self.settle(at.now);
         Ok(event)

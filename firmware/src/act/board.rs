@@ -199,6 +199,11 @@ impl Board {
         self.rests(now);
     }
 
+    /// Something was shown to a reader, and read.
+    pub fn read(&self) {
+        self.sound(Some(Tone::Read));
+    }
+
     /// How the camera is, for the service menu.
     pub fn camera_is(&self) -> Camera {
         if self.camera_lost { Camera::Lost } else { Camera::Seeing }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use limen_gallery_db::subject::{NewSubject, Subject};
+use limen_gallery_db::{CredentialKind, NewPass, PassText, Use};
 use limen_models::geometry::{BBox, Detection, Landmarks};
 use limen_models::image::RgbImage;
 use limen_models::pipeline::StageTimes;
@@ -19,6 +20,8 @@ use crate::display::canvas::Canvas;
 use crate::display::screens::enrol::Reach;
 use crate::display::{Language, Panel, PanelError, ScreenKind, Stage};
 use crate::gate::House;
+use crate::input::{Reader, What};
+use crate::pin;
 use crate::recognise::{Match, Sighting};
 use crate::relay::FailState;
 use crate::relay::fake::{EdgeLog, FakeRelay};
@@ -447,4 +450,108 @@ fn a_door_is_held_open_by_the_clock_and_follows_rules_that_are_set_meanwhile() {
     assert_eq!(words(&actor.tick(Millis(1500), after).unwrap()), ["door-mode held-open-over"]);
     let times: Vec<u64> = log.edges().iter().map(|e| e.at_ms.0).collect();
     assert_eq!(times, [600, 700, 800, 1500]);
+}
+
+#[test]
+fn what_is_shown_is_heard_and_a_keyboard_that_nobody_told_of_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, _) = gallery(folder.path());
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    let voice = voice(None);
+    let cues = Arc::clone(&voice.cues);
+    actor.board = Board::new(voice);
+    let before = log.edges();
+    let shown = input::Shown { what: What::Card("0012345678".parse().unwrap()), from: Reader::Keyboard };
+    let (written, asked) = actor.shown(&shown, Millis(0), Timestamp::now()).unwrap();
+    assert_eq!(words(&written), ["denied unknown-credential"]);
+    assert!(asked.is_none());
+    let Taken::Item(cue) = cues.take(Duration::ZERO) else { panic!("nothing is heard") };
+    assert_eq!((cue.once, cue.then), (Some(Tone::Denied), None), "the newer tone");
+    let keyboard = Keyboard { name: "Evil Keys".into(), identity: "dead:beef usb-1".into() };
+    let event = actor.stranger(&keyboard, Timestamp::now()).unwrap();
+    assert_eq!((event.kind, event.reason.as_deref()), (EventKind::Fault, Some("unknown-keyboard")));
+    assert_eq!(event.detail, Some(json!({ "name": "Evil Keys" })));
+    assert_eq!(log.edges(), before, "neither opens a door");
+}
+
+/// A card, a PIN and a duress PIN of the subject's, given in its gallery.
+fn equip(file: &Path, subject: &Subject) -> PassText {
+    let mut gallery = Gallery::open(file).unwrap();
+    let (secret, now) = (gallery.secret().unwrap(), Timestamp::now());
+    let card: input::CardNumber = "0012345678".parse().unwrap();
+    gallery.give_credential(subject.id, CredentialKind::Card, &card.key(&secret), now).unwrap();
+    for (kind, digits) in [(CredentialKind::Pin, "258013"), (CredentialKind::DuressPin, "258031")] {
+        let key = pin::key(&pin::chosen_for_person(digits).unwrap(), &secret).unwrap();
+        gallery.give_credential(subject.id, kind, &key, now).unwrap();
+    }
+    let pass = NewPass {
+        subject: subject.id,
+        valid_from: now - Duration::from_secs(60),
+        valid_until: now + Duration::from_secs(3600),
+        usage: Use::Once,
+        at: now,
+    };
+    gallery.issue_pass(&pass).unwrap().1
+}
+
+/// Shows something; what the journal says of it.
+fn show(actor: &mut Actor, what: What, at: u64) -> Vec<String> {
+    let from = if matches!(what, What::Pass(_)) { Reader::Camera } else { Reader::Keyboard };
+    let wall = Timestamp::now();
+    let (mut written, asked) = actor.shown(&input::Shown { what, from }, Millis(at), wall).unwrap();
+    if let Some(question) = asked {
+        written.extend(actor.pin(question.answer(), Millis(at), wall).unwrap());
+    }
+    words(&written)
+}
+
+fn card(number: &str) -> What {
+    What::Card(number.parse().unwrap())
+}
+
+fn digits(text: &str) -> What {
+    What::Pin(pin::chosen_for_person(text).unwrap())
+}
+
+#[test]
+fn a_card_and_a_pin_open_where_rules_say_so_and_duress_is_told_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    let pass = equip(&file, &subject);
+    let rules = "[[rules]]\nname = \"two\"\nneeds = \"card + pin or pass\"";
+    Gallery::open(&file).unwrap().set(&RulesText(rules.into())).unwrap();
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    actor.tick(Millis(0), Timestamp::now()).unwrap();
+    assert_eq!(show(&mut actor, card("0012345678"), 100), ["asked second-factor"]);
+    assert_eq!(show(&mut actor, digits("258013"), 200), ["granted "]);
+    assert_eq!(show(&mut actor, digits("258031"), 5000), ["asked second-factor"]);
+    assert_eq!(show(&mut actor, card("0012345678"), 5100), ["granted ", "duress "]);
+    // What opens once.
+    assert_eq!(show(&mut actor, What::Pass(pass.clone()), 10_000), ["granted "]);
+    assert_eq!(show(&mut actor, What::Pass(pass), 15_000), ["denied unknown-credential"]);
+    assert_eq!(log.edges().len(), 6, "open and shut, three times");
+}
+
+#[test]
+fn wrong_cards_lock_the_reader_and_a_right_one_is_let_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, subject) = gallery(dir.path());
+    equip(&file, &subject);
+    Gallery::open(&file)
+        .unwrap()
+        .set(&RulesText("[[rules]]\nname = \"card\"\nneeds = \"card\"".into()))
+        .unwrap();
+    let (mut actor, log) = actor(Gallery::open(&file).unwrap());
+    actor.tick(Millis(0), Timestamp::now()).unwrap();
+    for n in 0..4 {
+        assert_eq!(show(&mut actor, card("DEAD00"), 100 + n), ["denied unknown-credential"]);
+    }
+    assert_eq!(show(&mut actor, card("0012345678"), 200), ["granted "], "which begins the row anew");
+    for n in 0..5 {
+        assert_eq!(show(&mut actor, card(&format!("BEEF0{n}")), 5000 + n), ["denied unknown-credential"]);
+    }
+    assert_eq!(show(&mut actor, card("0012345678"), 6000), ["denied too-many-tries"]);
+    assert_eq!(show(&mut actor, card("0012345678"), 7000), [""; 0], "told once");
+    assert_eq!(show(&mut actor, card("0012345678"), 5004 + 60_000), ["granted "]);
+    assert_eq!(log.edges().len(), 3);
 }

@@ -17,6 +17,7 @@ use crate::cmd::{Exit, Site, pick};
 use crate::config::Config;
 use crate::controls::{self, TouchSource};
 use crate::display;
+use crate::input::{self, keyboard};
 use crate::pin::PinHash;
 use crate::recognise::{GalleryFile, Recogniser};
 use crate::relay::{self, Coil, RelayError, RelaySource};
@@ -72,6 +73,7 @@ pub fn run(args: &Doctor) -> Result<Exit> {
         Finding { what: "display", result: panel(&config, known) },
         Finding { what: "sound", result: sound(&config) },
         Finding { what: "controls", result: controls(&config, args.site.config.as_deref(), known) },
+        Finding { what: "readers", result: readers(&config) },
         Finding { what: "clock", result: clock(known) },
         Finding { what: "storage", result: storage(&config.gallery.file) },
     ]);
@@ -242,6 +244,26 @@ fn readable_by_all(path: &Path) -> Option<String> {
             path.display()
         )
     })
+}
+
+/// Whether what people show can be read. No device and no line is taken: limen may hold them.
+fn readers(config: &Config) -> Result<String, String> {
+    let named = input::named(&config.readers).map_err(|(field, why)| format!("{field}: {why}"))?;
+    let mut all = Vec::new();
+    for (reader, path) in &named.typing {
+        let found = keyboard::describe(path).map_err(|e| e.to_string())?;
+        all.push(format!("{} {found}", reader.name()));
+    }
+    if let Some((d0, d1)) = &named.wiegand {
+        all.push(format!("wiegand on {d0} and {d1}"));
+    }
+    if let Some((d0, d1, _)) = &named.controller {
+        all.push(format!("a controller on {d0} and {d1}"));
+    }
+    if config.readers.qr_every_ms > 0 {
+        all.push("passes before the camera".into());
+    }
+    Ok(if all.is_empty() { "none".into() } else { all.join("; ") })
 }
 
 /// Whether the clock can be right: a journal and people's validity go by it.

@@ -18,10 +18,10 @@ pub mod change;
 pub struct File {
     /// Configuration file that names the gallery; the defaults otherwise
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Gallery file, in place of the configuration's
     #[arg(long, value_name = "FILE")]
-    gallery: Option<PathBuf>,
+    pub(super) gallery: Option<PathBuf>,
 }
 
 impl File {
@@ -228,7 +228,8 @@ fn to_json(s: &Subject, templates: usize) -> serde_json::Value {
     })
 }
 
-fn find(gallery: &Gallery, id: &str) -> Result<Subject> {
+/// The person with that id.
+pub fn find(gallery: &Gallery, id: &str) -> Result<Subject> {
     Ok(gallery
         .subject_by_external_id(id)?
         .ok_or_else(|| GalleryError::UnknownSubject { id: id.to_owned() })?)

@@ -4,6 +4,7 @@ use crate::camera::CameraSource;
 use crate::config::Config;
 use crate::controls::{self, TouchSource};
 use crate::display::{FontSource, LanguageSource, PanelSource};
+use crate::input;
 use crate::inputs;
 use crate::metrics::Place;
 use crate::relay::{Pulse, RelaySource};
@@ -44,7 +45,7 @@ impl Config {
             }
             Ok(_) => {}
         }
-        if let Some(bad) = self.fault_of_controls() {
+        if let Some(bad) = self.fault_of_controls().or_else(|| self.fault_of_readers()) {
             return Some(bad);
         }
         let d = &self.decision;
@@ -96,6 +97,7 @@ impl Config {
             .or_else(|| range("quality.min_contrast", q.min_contrast.into(), 0.0, 128.0))
             .or_else(|| range("quality.max_outside", q.max_outside.into(), 0.0, 1.0))
             .or_else(|| range("quality.max_residual_px", q.max_residual_px.into(), 0.1, 100.0))
+            .or_else(|| range("readers.qr_every_ms", self.readers.qr_every_ms as f64, 0.0, 60_000.0))
             .or_else(|| range("display.width_px", self.display.width_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.height_px", self.display.height_px.into(), 128.0, 4096.0))
             .or_else(|| range("display.verdict_ms", self.display.verdict_ms as f64, 100.0, 60_000.0))
@@ -135,5 +137,16 @@ impl Config {
             return Some((field, "goes with a display; set display.panel, or leave [controls] out".into()));
         }
         c.pin.fault().map(|why| ("controls.pin", why.into()))
+    }
+
+    fn fault_of_readers(&self) -> Option<(&'static str, String)> {
+        match input::named(&self.readers) {
+            Err(bad) => Some(bad),
+            Ok(named) if named.has_hardware() && self.camera_source().is_some_and(|s| s.is_fake()) => Some((
+                "camera.source",
+                "the readers of a real door go with a real camera; use a v4l2: camera, or leave [readers] out".into(),
+            )),
+            Ok(_) => None,
+        }
     }
 }

@@ -31,7 +31,7 @@ fn the_shipped_file_names_and_explains_every_field() {
 }
 
 /// (what is written, the field or word named, the line named)
-const BAD: [(&str, &str, usize); 39] = [
+const BAD: [(&str, &str, usize); 46] = [
     ("[camera]\nsource = \"usb:0\"", "camera.source", 2),
     ("[camera]\nsource = \"v4l2:\"", "camera.source", 2),
     ("[camera]\n\nwidth_px = 10", "camera.width_px", 3),
@@ -79,6 +79,17 @@ const BAD: [(&str, &str, usize); 39] = [
     ("[controls]\nup_button = \"gpio:up\"\ndown_button = \"gpio:down\"", "controls.ok_button", 1),
     ("[controls]\npin = \"2580\"", "controls.pin", 2),
     ("[controls]\npin = 2580", "controls.pin", 2),
+    ("[readers]\nkeyboard = \"/dev/input/event0\"", "readers.keyboard", 2),
+    ("[readers]\nkeypad = \"keys\"", "readers.keypad", 2),
+    ("[readers]\nwiegand_d0 = \"gpio:a\"", "readers.wiegand_d1", 1),
+    ("[readers]\nwiegand_out_d0 = \"a\"\nwiegand_out_d1 = \"gpio:b\"", "readers.wiegand_out_d0", 2),
+    ("[readers]\nwiegand_out_bits = 37", "readers.wiegand_out_bits", 2),
+    ("[readers]\nqr_every_ms = 99999999", "readers.qr_every_ms", 2),
+    (
+        "[camera]\nsource = \"replay:clip.y4m\"\n[door]\nrelay = \"fake\"\n[readers]\nkeypad = \"evdev:x\"",
+        "camera.source",
+        2,
+    ),
 ];
 
 #[test]

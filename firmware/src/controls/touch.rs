@@ -3,22 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use evdev::{AbsoluteAxisCode, Device, EventSummary, KeyCode, SynchronizationCode};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use crate::controls::Input;
 use crate::controls::taps::{Range, Taps, Told};
-
-/// Longest sleep, so that a stop is noticed.
-const NAP: Duration = Duration::from_millis(100);
-const NAP_NS: i64 = 100_000_000;
-/// Until the first try to open a lost device; each that fails doubles it.
-const BACK_OFF: Duration = Duration::from_secs(1);
-/// The longest time between two tries.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+use crate::plugged;
 
 /// Why nothing can be touched. The door works all the same: tell it once, and try again.
 #[derive(Debug, Error)]
@@ -89,20 +80,8 @@ impl Screen {
 
     /// What it said, after a wait of a tenth of a second at most.
     fn listen(&mut self, tell: &mut impl FnMut(Told)) -> Result<(), TouchError> {
-        let limit = Timespec { tv_sec: 0, tv_nsec: NAP_NS };
-        let mut watched = [PollFd::new(&self.device, PollFlags::IN)];
-        // A wait that fails, as by a signal, ends like one in vain; a device that is gone says so below.
-        if poll(&mut watched, Some(&limit)).is_ok_and(|ready| ready == 0) {
-            return Ok(());
-        }
-        match self.device.fetch_events() {
-            Ok(events) => {
-                events.filter_map(|e| told(e.destructure())).for_each(tell);
-                Ok(())
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
-            Err(source) => Err(TouchError::Device { path: self.path.clone(), source }),
-        }
+        let lost = |source| TouchError::Device { path: self.path.clone(), source };
+        plugged::listen(&mut self.device, |event| told(event).into_iter().for_each(&mut *tell)).map_err(lost)
     }
 }
 
@@ -131,44 +110,26 @@ pub fn describe(path: &Path) -> Result<String, TouchError> {
 
 /// Hands on every tap on a panel of `size` px until `stop`, or until nobody listens: `send` says so by `false`.
 pub fn watch(path: &Path, size: (u32, u32), stop: &AtomicBool, send: &mut dyn FnMut(Input) -> bool) {
-    let ends = || stop.load(Ordering::SeqCst);
-    let (mut wait, mut told_of) = (BACK_OFF, false);
-    while !ends() {
-        let error = match Screen::open(path) {
-            Ok(mut screen) => {
-                crate::tell!(Info, "touch: {}", screen.describe());
-                (wait, told_of) = (BACK_OFF, false);
-                let mut taps = Taps::new(screen.axes, size, screen.at);
-                let mut heard = true;
-                loop {
-                    if ends() || !heard {
-                        return;
-                    }
-                    let hand_on = &mut |told| {
-                        if let Some(tap) = taps.step(told) {
-                            heard &= send(tap);
-                        }
-                    };
-                    if let Err(lost) = screen.listen(hand_on) {
-                        break lost;
-                    }
+    let open = || Screen::open(path);
+    plugged::keep(stop, open, |mut screen| {
+        crate::tell!(Info, "touch: {}", screen.describe());
+        let mut taps = Taps::new(screen.axes, size, screen.at);
+        let mut heard = true;
+        while heard && !stop.load(Ordering::SeqCst) {
+            screen.listen(&mut |told| {
+                if let Some(tap) = taps.step(told) {
+                    heard &= send(tap);
                 }
-            }
-            Err(error) => error,
-        };
-        if !std::mem::replace(&mut told_of, true) {
-            crate::tell!(Warning, "{error}; the door goes on, and it is opened as soon as it is back");
+            })?;
         }
-        let until = Instant::now() + wait;
-        while !ends() && Instant::now() < until {
-            std::thread::sleep(NAP);
-        }
-        wait = (wait * 2).min(LONGEST_BACK_OFF);
-    }
+        Ok(())
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -254,6 +254,7 @@ fn each_line_of_the_table_for_a_card_a_pin_or_a_pass() {
     );
     assert_eq!(with(Claim::Several, Some(face())), deny(Denial::Mismatch));
     assert_eq!(with(Claim::Unknown, None), deny(Denial::UnknownCredential));
+    assert_eq!(with(Claim::Locked, Some(face())), deny(Denial::TooManyTries));
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn any_claim() -> impl Strategy<Value = Claim> {
     let one = (any_person(), shown, proptest::option::of(any_score())).prop_map(|(person, shown, score)| {
         Claim::One(Claimed { person, shown, score, duress: Duress::None })
     });
-    prop_oneof![4 => Just(Claim::Nobody), 6 => one, 1 => Just(Claim::Several), 1 => Just(Claim::Unknown)]
+    prop_oneof![4 => Just(Claim::Nobody), 6 => one, 1 => Just(Claim::Several), 1 => Just(Claim::Unknown), 1 => Just(Claim::Locked)]
 }
 
 proptest! {

@@ -32,6 +32,8 @@ pub enum Named {
     },
     /// Nobody's, or it is not valid any more.
     Nobody,
+    /// It was not looked at: there were too many wrong ones.
+    Locked,
 }
 
 /// All that was shown lately.
@@ -45,6 +47,7 @@ pub(super) enum All {
     One { subject: SubjectId, id: String, shown: Factors, duress: Duress },
     Several,
     Unknown,
+    Locked,
 }
 
 impl Claims {
@@ -69,7 +72,11 @@ impl Claims {
     pub(super) fn all(&self, now: Millis) -> All {
         let mut all = All::Nobody;
         for shown in self.fresh(now) {
-            let Named::Subject { subject, id, duress } = &shown.named else { return All::Unknown };
+            let (subject, id, duress) = match &shown.named {
+                Named::Subject { subject, id, duress } => (subject, id, duress),
+                Named::Nobody => return All::Unknown,
+                Named::Locked => return All::Locked,
+            };
             all = match all {
                 All::Nobody => All::One {
                     subject: *subject,
@@ -82,7 +89,7 @@ impl Claims {
                     All::One { subject: other, id, shown: before.and(shown.factor), duress }
                 }
                 All::One { .. } => All::Several,
-                All::Several | All::Unknown => all,
+                All::Several | All::Unknown | All::Locked => all,
             };
         }
         all

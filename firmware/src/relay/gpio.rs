@@ -14,6 +14,7 @@ use crate::time::Millis;
 pub mod switch;
 mod v1;
 mod v2;
+pub mod wiegand;
 
 /// Who the kernel shows as the line's user.
 const CONSUMER: &str = "limen";

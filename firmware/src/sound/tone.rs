@@ -18,6 +18,8 @@ pub enum Tone {
     Denied,
     /// The door was forced, is held open, or its housing is: high and lower in quick turns.
     Alarm,
+    /// Something was read, and nothing is said of it yet: one short note.
+    Read,
     /// The camera is gone: one note that falls by an octave.
     CameraLost,
 }
@@ -68,6 +70,7 @@ impl Tone {
                 const LOW: Note = Note::steady(1050.0, 120, 0);
                 &[HIGH, LOW, HIGH, LOW, HIGH, LOW]
             }
+            Self::Read => const { &[Note::steady(880.0, 80, 0)] },
             Self::CameraLost => &[Note { from_hz: 880.0, to_hz: 440.0, ms: 480, rest_ms: 0 }],
         }
     }
@@ -83,7 +86,7 @@ impl Tone {
 mod tests {
     use super::*;
 
-    const ALL: [Tone; 4] = [Tone::Granted, Tone::Denied, Tone::Alarm, Tone::CameraLost];
+    const ALL: [Tone; 5] = [Tone::Granted, Tone::Denied, Tone::Alarm, Tone::Read, Tone::CameraLost];
 
     /// How often the samples change their sign; silence has none.
     fn crossings(samples: &[i16]) -> usize {

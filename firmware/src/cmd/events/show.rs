@@ -80,6 +80,7 @@ pub fn run(args: &Show) -> Result<Exit> {
         Claim::Nobody => {}
         Claim::Several => crate::say!("  what was shown names different people"),
         Claim::Unknown => crate::say!("  what was shown names nobody"),
+        Claim::Locked => crate::say!("  what was shown was not looked at: too many wrong ones"),
         Claim::One(claimed) => {
             let score = claimed.score.map_or("none".to_owned(), |s| format!("{s:.4}"));
             crate::say!(

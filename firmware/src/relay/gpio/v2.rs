@@ -1,9 +1,10 @@
 //! A GPIO line as an output pin through the character device's uAPI v2 (`gpiocdev`).
 
 use std::fmt;
+use std::path::PathBuf;
 
 use embedded_hal::digital::{Error, ErrorKind, ErrorType, InputPin, OutputPin, PinState};
-use gpiocdev::line::Value;
+use gpiocdev::line::{Offset, Value};
 use gpiocdev::request::{Builder, Request};
 
 use super::super::{GpioLine, RelayError};
@@ -72,14 +73,9 @@ pub(super) fn open(line: &GpioLine, level: PinState) -> Result<CdevV2Pin, RelayE
     request(line, |asked| asked.as_output(value)).map(CdevV2Pin)
 }
 
-/// Takes `line`, which must be there and free, as `asked` says.
-pub(super) fn request(
-    line: &GpioLine,
-    asked: impl FnOnce(&mut Builder) -> &mut Builder,
-) -> Result<Request, RelayError> {
+/// Chip and number of `line`, which must be there and, if it is named, free.
+pub(super) fn place(line: &GpioLine) -> Result<(PathBuf, Offset), RelayError> {
     let relay = || format!("gpio:{line}");
-    let mut request = Request::builder();
-    request.with_consumer(CONSUMER);
     match line {
         GpioLine::Name(name) => {
             let found =
@@ -87,17 +83,23 @@ pub(super) fn request(
             if found.info.used {
                 return Err(RelayError::Busy { relay: relay(), by: found.info.consumer });
             }
-            request.with_found_line(&found);
+            Ok((found.chip, found.info.offset))
         }
-        GpioLine::Offset { chip, offset } => {
-            if !chip.exists() {
-                return Err(RelayError::NotFound { relay: relay() });
-            }
-            request.on_chip(chip).with_line(*offset);
-        }
+        GpioLine::Offset { chip, .. } if !chip.exists() => Err(RelayError::NotFound { relay: relay() }),
+        GpioLine::Offset { chip, offset } => Ok((chip.clone(), *offset)),
     }
+}
+
+/// Takes `line`, which must be there and free, as `asked` says.
+pub(super) fn request(
+    line: &GpioLine,
+    asked: impl FnOnce(&mut Builder) -> &mut Builder,
+) -> Result<Request, RelayError> {
+    let (chip, offset) = place(line)?;
+    let mut request = Request::builder();
+    request.with_consumer(CONSUMER).on_chip(chip).with_line(offset);
     asked(&mut request).request().map_err(|e| RelayError::Io {
-        relay: relay(),
+        relay: format!("gpio:{line}"),
         doing: "requesting the line",
         why: e.to_string(),
     })
