@@ -186,9 +186,19 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_answered(text in "[0-9:+-]{0,20}") {
-        if let Ok(card) = text.parse::<Frame>() {
-            prop_assert_eq!(card.to_string().parse(), Ok(card));
+    fn a_card_is_written_as_it_was_read(
+        text in prop_oneof!["[0-9:+-]{0,20}", "(26|34|37):0{0,2}[0-9]{1,5}:0{0,2}[0-9]{1,5}"],
+    ) {
+        let parts: Vec<u64> = text.split(':').map(|part| part.parse().unwrap_or(u64::MAX)).collect();
+        let fits = match parts[..] {
+            [26, facility, number] => facility < 256 && number < 65_536,
+            [34, facility, number] => facility < 65_536 && number < 65_536,
+            _ => false,
+        };
+        let card = text.parse::<Frame>().ok();
+        prop_assert_eq!(card.is_some(), fits && !text.contains('+'));
+        if let Some(card) = card {
+            prop_assert_eq!(card.to_string(), format!("{}:{}:{}", parts[0], parts[1], parts[2]));
         }
     }
 }
