@@ -159,7 +159,7 @@ impl Gate {
     ) -> Result<Verdict> {
         self.claims.show(shown, now);
         // That nothing is looked at is said once.
-        self.asked = self.asked.take().filter(|d| *d == Decision::Deny(Denial::TooManyTries));
+        self.asked = self.asked.take().filter(|d| matches!(d, Decision::Deny(Denial::TooManyTries)));
         let face = self.in_sight.take().filter(|s| now.since(s.at) <= IN_SIGHT_MS);
         self.judge(face.as_ref().map(|s| &s.sighting), true, now, wall, gallery)
     }

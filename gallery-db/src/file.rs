@@ -101,10 +101,21 @@ fn recognise(path: &Path) -> Result<(), GalleryError> {
     let size = file.metadata().map_err(|e| GalleryError::io(path, e))?.len();
     let mut start = Vec::with_capacity(MAGIC.len());
     file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| GalleryError::io(path, e))?;
-    if size == 0 || (size >= SMALLEST && start == MAGIC) {
+    if size == 0 || (size >= SMALLEST && start == MAGIC) || (start.iter().all(|b| *b == 0) && is_undone(path))
+    {
         return Ok(());
     }
     Err(GalleryError::Foreign { path: path.to_owned(), why: "it does not begin as a SQLite file".to_owned() })
+}
+
+/// Whether SQLite's journal for undoing lies beside the file: the power was cut while its first page was written, and SQLite
+/// takes that back.
+fn is_undone(path: &Path) -> bool {
+    const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    let mut start = [0; MAGIC.len()];
+    std::fs::File::open(journal).and_then(|mut f| f.read_exact(&mut start)).is_ok() && start == MAGIC
 }
 
 /// A new file that its owner alone may read. Errors if there is one of that name.

@@ -445,7 +445,7 @@ fn clips_and_cameras_that_cannot_be_used_are_named() {
     assert!(run.stdout.contains("\"granted\""), "{}", run.stdout);
     run.says(&["0.jpg"]);
     let people =
-        |all: &str| all.lines().filter(|l| l.contains("\"standing\"")).map(str::to_owned).collect::<Vec<_>>();
+        |all: &str| all.lines().filter(|l| l.contains("\"uuid\"")).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(people(&contents(&site)), people(&before));
 }
 

@@ -14,22 +14,22 @@ fn site() -> Site {
     std::fs::create_dir(site.path("photos")).unwrap();
     site.photo("photos/1.jpg", &portrait(&person, 2));
     let config = site.read("limen.toml").replace("[models]", "repeat = true\n[models]");
-    site.write("limen.toml", config + "[decision]\ncool_down_ms = 300\n");
+    site.write("limen.toml", config + "[decision]\ncool_down_ms = 300\nmin_frames = 1\n");
     site
 }
 
 /// Waits until `out` says a word so many times more than it did.
 const SAID: &str = r#"
-    times() { grep -c "$1" out; }
-    more() { # WORD BEFORE
+    told() { grep -c "$1" out; }
+    past() { # WORD BEFORE
         n=0
-        until [ "$(times "$1")" -gt "$2" ]; do
+        until [ "$(told "$1")" -gt "$2" ]; do
             n=$((n + 1))
             [ "$n" -lt 1200 ] || { echo "never said: $1"; cat out err; kill -KILL "$pid"; exit 9; }
             sleep 0.05
         done
     }
-    again() { more "$1" "$(times "$1")"; }
+    again() { past "$1" "$(told "$1")"; }
 "#;
 
 #[test]
@@ -49,7 +49,7 @@ fn a_running_door_follows_its_rules_and_what_it_is_told() {
         again 'denied.*not-here'
         "$LIMEN" rules set --config limen.toml never.toml
         again 'denied.*outside-hours'
-        "$LIMEN" door open --config limen.toml --reason parcel && again remote-open
+        "$LIMEN" door open --config limen.toml --reason parcel && past remote-open 0
         "$LIMEN" rules clear --config limen.toml
         again granted
         "$LIMEN" door lockdown --config limen.toml --reason drill

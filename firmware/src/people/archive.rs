@@ -59,7 +59,7 @@ impl<R: Read + Seek> Archive<R> {
             names.push(name);
             positions.push(position);
         }
-        let most = length.saturating_mul(MAX_GROWTH).max(HARMLESS_BYTES).min(MAX_TOTAL_BYTES);
+        let most = length.saturating_mul(MAX_GROWTH).clamp(HARMLESS_BYTES, MAX_TOTAL_BYTES);
         if total > most || zip.has_overlapping_files().map_err(damaged)? {
             return Err(format!(
                 "would unpack to far more than it is ({total} bytes from {length}), as no photographs do; make it again"
