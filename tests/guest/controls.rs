@@ -195,7 +195,7 @@ ok_button = \"gpio:ok\"
         .filter(|e| e["kind"] == "service")
         .map(|e| e["reason"].as_str().unwrap_or("").to_owned())
         .collect();
-    assert_eq!(journal, ["menu-opened", "menu-opened", "pin-locked"]);
+    assert_eq!(journal, ["pin-set", "menu-opened", "menu-opened", "pin-locked"]);
 }
 
 /// Stops `limen run`, and starts it with the gallery as it is.
@@ -252,7 +252,7 @@ fn somebody_is_enrolled_by_touch_as_the_camera_sees_them_and_let_in() {
     guest.tap(middle(choice::place(SIZE, 2, 1)));
     // Emulation is slow: a pose is held until it is there, and somebody before it is the same picture again and again.
     for name in ["ahead", "left", "right", "up", "down"] {
-        guest.sh(&format!(". /share/hardware.sh; camera_feed /share/ada-{name}.yuv; sleep 12"));
+        guest.sh(&format!(". /share/hardware.sh; camera_feed /share/ada-{name}.yuv; sleep 18"));
     }
     guest.sh(
         ". /share/hardware.sh; PATIENCE=60 wait_for grep 'enrolled.*42' /tmp/out || { cat /tmp/out; exit 1; }",
