@@ -45,8 +45,8 @@ pub struct Actor {
     journal: Gallery,
     gate: Gate,
     model: ModelId,
-    /// What lasts and is said of the door as a whole.
-    lasting: DoorInputs,
+    /// Whether the clock holds the door open.
+    held: bool,
     desk: Desk,
     /// The number of the last order to open that was seen; `None` before any were looked at.
     opened: Option<u64>,
@@ -78,7 +78,7 @@ impl Actor {
             journal,
             gate,
             model,
-            lasting: DoorInputs::default(),
+            held: false,
             desk: Desk::default(),
             opened: None,
             look_again: Millis::ZERO,
@@ -120,7 +120,7 @@ impl Actor {
             return Ok(written);
         }
         let verdicts = self.gate.frame(seen, now, wall, &self.journal)?;
-        for (verdict, sighting) in verdicts.iter().zip(&seen.sightings) {
+        for (verdict, sighting) in verdicts.iter().zip(&seen.sightings).filter(|(v, _)| v.is_news) {
             let of = json!({ "track": sighting.track.0, "frame": seen.frame.seq, "at_ms": seen.frame.at.0 });
             self.deed(verdict, of, now, wall, &mut written)?;
         }
@@ -153,7 +153,9 @@ impl Actor {
         written: &mut Vec<Event>,
     ) -> Result<()> {
         let verdict = self.gate.shown(shown, now, wall, &self.journal)?;
-        self.deed(&verdict, json!({}), now, wall, written)?;
+        if verdict.is_news {
+            self.deed(&verdict, json!({}), now, wall, written)?;
+        }
         let who = match &verdict.about {
             Some((subject, _)) => self.journal.subject(*subject)?,
             None => None,
@@ -162,7 +164,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Writes a verdict down that is news, and opens the door if it says so.
+    /// Writes a verdict down, which is news, and opens the door if it says so.
     fn deed(
         &mut self,
         verdict: &Verdict,
@@ -171,7 +173,7 @@ impl Actor {
         wall: Timestamp,
         written: &mut Vec<Event>,
     ) -> Result<()> {
-        let Some(event) = self.event(verdict, of, wall).filter(|_| verdict.is_news) else { return Ok(()) };
+        let Some(event) = self.event(verdict, of, wall) else { return Ok(()) };
         let Decision::Grant { duress, shown, .. } = verdict.decision else {
             if matches!(verdict.decision, Decision::Deny(_)) && verdict.evidence.claim != Claim::Nobody {
                 self.desk.wrong(now);
@@ -195,9 +197,7 @@ impl Actor {
             None => self.write(event),
         };
         written.push(event.context("the door stays shut")?);
-        if decide::door(DoorInputs { granted: true, ..self.lasting }) == Bolt::Pulse {
-            self.step(now, Input::Grant)?;
-        }
+        self.obey(decide::door(DoorInputs { granted: true, ..self.lasting() }), now)?;
         if duress == Duress::Told {
             let mut event = NewEvent::new(wall, EventKind::Duress);
             (event.subject, event.external_id) =
@@ -211,11 +211,9 @@ impl Actor {
     pub fn switch(&mut self, change: Change, now: Millis, wall: Timestamp) -> Result<Vec<Event>> {
         let mut written = self.tick(now, wall)?;
         if let Some(news) = self.doorway.step(now, change) {
-            (self.lasting.tampered, self.lasting.fire) =
-                (self.doorway.is_tampered(), self.doorway.is_on_fire());
             let (exit, tampering) = (news == News::LetOut, news == News::Tampered);
             // Before it is written down: the journal may keep people out, but not in.
-            self.obey(decide::door(DoorInputs { exit, tampering, ..self.lasting }), now)?;
+            self.obey(decide::door(DoorInputs { exit, tampering, ..self.lasting() }), now)?;
             match self.tell(news, wall) {
                 Err(e) if exit || news == News::Fire => {
                     crate::tell!(Warning, "{e:#}; whoever goes out is let out all the same");
@@ -307,38 +305,46 @@ impl Actor {
             }
             self.rules = Some(rules);
         }
+        let before = self.lasting();
         let orders = self.journal.setting::<DoorOrders>()?.unwrap_or_default();
         self.gate.set_lockdown(orders.lockdown);
-        let held = self.gate.holds_open(wall, &self.journal)?;
-        let before = self.lasting;
-        (self.lasting.lockdown, self.lasting.held) = (orders.lockdown, held);
-        if self.lasting != before {
-            self.obey(decide::door(self.lasting), now)?;
+        self.held = self.gate.holds_open(wall, &self.journal)?;
+        let lasting = self.lasting();
+        if lasting != before {
+            self.obey(decide::door(lasting), now)?;
         }
-        if held != before.held {
-            written.push(self.mode(if held { "held-open" } else { "held-open-over" }, wall)?);
+        if self.held != before.held {
+            let reason = if self.held { "held-open" } else { "held-open-over" };
+            written.push(self.write(NewEvent::new(wall, EventKind::DoorMode).because(reason))?);
         }
         let number = orders.open.as_ref().map_or(0, |o| o.number);
         // Orders from before the start are over.
         let new = self.opened.replace(number).is_some_and(|seen| number > seen);
         if let Some(order) = orders.open.filter(|o| new && o.is_fresh(wall)) {
-            let opens =
-                matches!(decide::door(DoorInputs { remote: true, ..self.lasting }), Bolt::Pulse | Bolt::Held);
-            let (kind, reason) = match opens {
-                true => (EventKind::Granted, "remote-open"),
-                false => (EventKind::Denied, "lockdown"),
+            let bolt = decide::door(DoorInputs { remote: true, ..lasting });
+            let (kind, reason) = match bolt {
+                Bolt::Held | Bolt::Pulse => (EventKind::Granted, "remote-open"),
+                Bolt::Shut | Bolt::Rest => (EventKind::Denied, "lockdown"),
             };
             let detail = Some(json!({ "order": order.number, "why": order.why }));
             written.push(self.write(NewEvent { detail, ..NewEvent::new(wall, kind).because(reason) })?);
-            if opens {
-                self.step(now, Input::Grant)?;
+            // In a lockdown whoever is on their way out still is.
+            if kind == EventKind::Granted {
+                self.obey(bolt, now)?;
             }
         }
         Ok(())
     }
 
-    fn mode(&mut self, reason: &str, wall: Timestamp) -> Result<Event> {
-        self.write(NewEvent::new(wall, EventKind::DoorMode).because(reason))
+    /// What lasts and is said of the door as a whole.
+    fn lasting(&self) -> DoorInputs {
+        DoorInputs {
+            fire: self.doorway.is_on_fire(),
+            tampered: self.doorway.is_tampered(),
+            lockdown: self.gate.is_locked_down(),
+            held: self.held,
+            ..DoorInputs::default()
+        }
     }
 
     fn obey(&mut self, bolt: Bolt, now: Millis) -> Result<()> {
@@ -369,7 +375,7 @@ impl Actor {
     pub fn camera_lost(&mut self, now: Millis, wall: Timestamp, opening: Option<u32>) -> Result<Event> {
         self.over = self.over.max(opening);
         // What holds the door open does not see by the camera.
-        if decide::door(self.lasting) != Bolt::Held {
+        if decide::door(self.lasting()) != Bolt::Held {
             self.step(now, Input::Shut)?;
         }
         let event = self.note(EventKind::CameraLost, wall)?;

@@ -35,6 +35,7 @@ use crate::input::{self, Reader, Sending, Shown, What, keyboard, wiegand};
 use crate::inputs;
 use crate::metrics::{Listener, Metrics};
 use crate::pin::{Answer, Question};
+use crate::plugged;
 use crate::recognise::{GalleryFile, Recogniser, Seen, Watch};
 use crate::relay::{self, Pulse};
 use crate::slot::{Overtake, Slot, Taken};
@@ -500,7 +501,7 @@ fn film(
                     crate::tell!(Warning, "{e}");
                     let _ = lost.send(Message::CameraLost(None));
                 }
-                nap(REOPEN_AFTER, stop);
+                plugged::pause(REOPEN_AFTER, stop);
                 continue;
             }
             Err(e) => return Err(e.into()),
@@ -532,7 +533,7 @@ fn film(
                         metrics.camera(false);
                         let _ = lost.send(Message::CameraLost(Some(openings.count)));
                         told = true;
-                        nap(REOPEN_AFTER, stop);
+                        plugged::pause(REOPEN_AFTER, stop);
                         break;
                     }
                     Cure::Refuse => return Err(e.into()),
@@ -550,13 +551,6 @@ fn expose(camera: &mut dyn Camera, frame: &Frame, meter: &mut Meter, faces: &Slo
     }
     if let Err(e) = camera.meter(meter.luma(&frame.image)) {
         crate::tell!(Warning, "{e}");
-    }
-}
-
-fn nap(length: Duration, stop: &AtomicBool) {
-    let end = Instant::now() + length;
-    while Instant::now() < end && !stop.load(Ordering::SeqCst) {
-        std::thread::sleep(NAP);
     }
 }
 

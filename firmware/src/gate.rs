@@ -15,7 +15,8 @@ use limen_gallery_db::template::ModelId;
 use limen_gallery_db::{Gallery, Whereabouts};
 
 use crate::decide::{
-    Candidate, Claim, Claimed, Decision, Denial, Evidence, Face, Person, Policy, Request, Standing, decide,
+    Candidate, Claim, Claimed, Decision, Denial, Evidence, Face, Person, Policy, Readers, Request, Standing,
+    decide,
 };
 use crate::recognise::{Match, Seen, Sighting};
 use crate::rules::passback::LastSeen;
@@ -72,7 +73,7 @@ pub struct Gate {
     claims: Claims,
     /// What was last asked for on a claim.
     asked: Option<Decision>,
-    /// The largest face of the newest frame.
+    /// The largest face of the newest frame, where anything can be shown besides.
     in_sight: Option<InSight>,
     /// Groups of those who were let in on this local day.
     admitted: Option<(Date, Vec<String>)>,
@@ -118,6 +119,11 @@ impl Gate {
         self.lockdown = lockdown;
     }
 
+    /// Whether nobody is to come in.
+    pub fn is_locked_down(&self) -> bool {
+        self.lockdown
+    }
+
     /// Whether the clock holds the door open now.
     pub fn holds_open(&mut self, wall: Timestamp, gallery: &Gallery) -> Result<bool> {
         let admitted =
@@ -133,16 +139,16 @@ impl Gate {
         wall: Timestamp,
         gallery: &Gallery,
     ) -> Result<Vec<Verdict>> {
-        let area = |s: &Sighting| s.detection.bbox.area();
-        let largest =
-            seen.sightings.iter().enumerate().max_by(|a, b| area(a.1).total_cmp(&area(b.1))).map(|(i, _)| i);
+        let largest = seen.largest();
         let mut verdicts = Vec::with_capacity(seen.sightings.len());
         for (i, sighting) in seen.sightings.iter().enumerate() {
             let claimed = Some(i) == largest && self.claims.any(now);
             verdicts.push(self.judge(Some(sighting), claimed, now, wall, gallery)?);
         }
-        self.in_sight =
-            largest.and_then(|i| seen.sightings.get(i)).map(|s| InSight { sighting: s.clone(), at: now });
+        if self.policy.readers == Readers::Some {
+            let largest = largest.and_then(|i| seen.sightings.get(i));
+            self.in_sight = largest.map(|s| InSight { sighting: s.clone(), at: now });
+        }
         self.told.retain(|_, (_, at)| now.since(*at) < FORGET_MS);
         let cool_down = self.policy.cool_down_ms;
         self.granted.retain(|_, at| now.since(*at) < cool_down);
@@ -172,44 +178,41 @@ impl Gate {
         wall: Timestamp,
         gallery: &Gallery,
     ) -> Result<Verdict> {
-        let claim = if claimed { self.claim(sighting, now, wall, gallery)? } else { Claim::Nobody };
+        let (claim, claimant) =
+            if claimed { self.claim(sighting, now, wall, gallery)? } else { (Claim::Nobody, None) };
         let face = sighting.map(|s| self.face(s, now, wall, gallery)).transpose()?;
-        let about = match (&claim, sighting.and_then(|s| s.best.as_ref())) {
-            (Claim::One(_), _) => match self.claims.all(now) {
-                claims::All::One { subject, id, .. } => Some((subject, id)),
-                _ => None,
-            },
-            (Claim::Nobody, Some(best)) => Some((best.subject.id, best.subject.external_id.clone())),
-            _ => None,
-        };
+        let resembled = sighting.and_then(|s| s.best.as_ref()).filter(|_| claim == Claim::Nobody);
+        let about = claimant.or(resembled.map(|b| (b.subject.id, b.subject.external_id.clone())));
         let evidence = Evidence { face, claim, lockdown: self.lockdown };
         let decision = decide(&evidence, &self.policy);
         let is_news = self.remember(sighting, claimed, &decision, now, wall, gallery)?;
         Ok(Verdict { decision, is_news, evidence, about })
     }
 
+    /// What was shown comes to this; and whose it is, if it is one person's.
     fn claim(
         &mut self,
         sighting: Option<&Sighting>,
         now: Millis,
         wall: Timestamp,
         gallery: &Gallery,
-    ) -> Result<Claim> {
+    ) -> Result<(Claim, Option<(SubjectId, String)>)> {
         let (subject, shown, duress) = match self.claims.all(now) {
-            claims::All::Nobody => return Ok(Claim::Nobody),
-            claims::All::Several => return Ok(Claim::Several),
-            claims::All::Unknown => return Ok(Claim::Unknown),
-            claims::All::Locked => return Ok(Claim::Locked),
-            claims::All::One { subject, shown, duress, .. } => (subject, shown, duress),
+            claims::All::Nobody => return Ok((Claim::Nobody, None)),
+            claims::All::Several => return Ok((Claim::Several, None)),
+            claims::All::Unknown => return Ok((Claim::Unknown, None)),
+            claims::All::Locked => return Ok((Claim::Locked, None)),
+            claims::All::One { subject, shown, duress } => (subject, shown, duress),
         };
         // They may have been removed a moment ago.
-        let Some(subject) = gallery.subject(subject)? else { return Ok(Claim::Unknown) };
+        let Some(subject) = gallery.subject(subject)? else { return Ok((Claim::Unknown, None)) };
         let score = match sighting.and_then(|s| s.probe.as_ref()) {
             Some(probe) => gallery.compare(&self.model, subject.id, probe)?.map(|s| s.value()),
             None => None,
         };
         let person = self.person(&subject, now, wall, gallery)?;
-        Ok(Claim::One(Claimed { person, shown, score, duress }))
+        let claim = Claim::One(Claimed { person, shown, score, duress });
+        Ok((claim, Some((subject.id, subject.external_id))))
     }
 
     fn face(&mut self, s: &Sighting, now: Millis, wall: Timestamp, gallery: &Gallery) -> Result<Face> {

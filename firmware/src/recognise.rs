@@ -179,6 +179,14 @@ pub struct Seen {
     pub times: StageTimes,
 }
 
+impl Seen {
+    /// Which of the sightings is the largest face; `None` where nobody is.
+    pub fn largest(&self) -> Option<usize> {
+        let area = |i: &usize| self.sightings[*i].detection.bbox.area();
+        (0..self.sightings.len()).max_by(|a, b| area(a).total_cmp(&area(b)))
+    }
+}
+
 impl Watch {
     /// Begins with nobody in sight; at least every `full_search_ms` the whole picture is searched.
     pub fn new(recogniser: Recogniser, tracks: track::Settings, full_search_ms: u64) -> Self {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Fault, GalleryError};
 use crate::event::chain::{Digest, Salt};
 use crate::score::{Score, Threshold};
-use crate::subject::{Key, SubjectId, check_external_id, find};
+use crate::subject::{Key, Standing, SubjectId, check_external_id, find};
 use crate::template::ModelId;
 use crate::time::{from_ms, to_ms, whole_ms};
 
@@ -87,6 +87,16 @@ kinds! {
     Rules "rules" "The rules of who may pass were changed."
     Credential "credential" "A card, a PIN or a pass was given to a person, or taken back."
     Veto "veto" "An admin said that a probe is not a person, or took that back."
+}
+
+impl From<Standing> for EventKind {
+    /// What the journal says when somebody gets this standing.
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Suspended => Self::Suspended,
+            Standing::Active => Self::Resumed,
+        }
+    }
 }
 
 impl std::fmt::Display for EventKind {

@@ -284,3 +284,15 @@ pub fn save_png(image: &RgbImage, path: &Path) {
     )
     .expect("the picture is written");
 }
+
+/// `image` turned by 90 degrees against the clock.
+pub fn turned(image: &RgbImage) -> RgbImage {
+    let (w, h) = (image.width(), image.height());
+    let mut out = RgbImage::filled(h, w, [0; 3]).expect("a picture has a size");
+    for y in 0..w {
+        for x in 0..h {
+            out.set_pixel(x, y, image.pixel(w - 1 - y, x));
+        }
+    }
+    out
+}

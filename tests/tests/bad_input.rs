@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use limen_gallery_db::{Check, Gallery, GalleryError, Options, Standing};
-use limen_models::image::RgbImage;
 use limen_models::manifest::{Manifest, ModelEntry, sha256_hex};
 use limen_tests::cmyk::adobe_cmyk_jpeg;
-use limen_tests::people::{Person, Scene, group, jpeg, portrait, save_png};
+use limen_tests::people::{Person, Scene, group, jpeg, portrait, save_png, turned};
 use limen_tests::site::{CONFIG, Site, binary};
 
 /// Person 0 is enrolled as `p0`; `probe.jpg` shows person 0 again.
@@ -98,18 +97,6 @@ fn no_face_and_five_faces_are_answered_and_not_enrolled() {
         site.limen(&format!("verify --config limen.toml --id p0 {photo}")).exits(3).says(&[photo, words]);
     }
     assert_eq!(contents(&site), before);
-}
-
-/// `image` turned by 90 degrees against the clock.
-fn turned(image: &RgbImage) -> RgbImage {
-    let (w, h) = (image.width(), image.height());
-    let mut out = RgbImage::filled(h, w, [0; 3]).unwrap();
-    for y in 0..w {
-        for x in 0..h {
-            out.set_pixel(x, y, image.pixel(w - 1 - y, x));
-        }
-    }
-    out
 }
 
 #[test]

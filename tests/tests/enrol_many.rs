@@ -4,8 +4,7 @@
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::process::{Command, Stdio};
 
-use limen_models::image::RgbImage;
-use limen_tests::people::{Person, Scene, jpeg, portrait};
+use limen_tests::people::{Person, Scene, jpeg, portrait, turned};
 use limen_tests::site::{Site, binary};
 use serde_json::Value;
 use zip::write::SimpleFileOptions;
@@ -43,18 +42,6 @@ fn contents(site: &Site) -> String {
 
 fn show(site: &Site, id: &str) -> Value {
     site.limen(&format!("gallery show --config limen.toml --json {id}")).exits(0).json().remove(0)
-}
-
-/// `image` turned by 90 degrees against the clock.
-fn turned(image: &RgbImage) -> RgbImage {
-    let (w, h) = (image.width(), image.height());
-    let mut out = RgbImage::filled(h, w, [0; 3]).unwrap();
-    for y in 0..w {
-        for x in 0..h {
-            out.set_pixel(x, y, image.pixel(w - 1 - y, x));
-        }
-    }
-    out
 }
 
 #[test]

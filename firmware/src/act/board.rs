@@ -321,9 +321,7 @@ fn live<'a>(
     wall: Timestamp,
     language: &'a Language,
 ) -> Screen<'a> {
-    let area = |s: &Sighting| s.detection.bbox.area();
-    let there = seen.sightings.iter().zip(verdicts);
-    let Some((_, largest)) = there.max_by(|a, b| area(a.0).total_cmp(&area(b.0))) else {
+    let Some(largest) = seen.largest().and_then(|i| verdicts.get(i)) else {
         return idle(wall, language);
     };
     let hint = hint(&largest.decision, &language.words).unwrap_or_default().to_owned();

@@ -75,7 +75,7 @@ impl Desk {
                 let named = match gallery.check_pass(text, wall) {
                     Ok(pass) => {
                         self.pass = Some(text.clone());
-                        name(gallery, pass.subject, Duress::None)?
+                        Named::Subject { subject: pass.subject, duress: Duress::None }
                     }
                     Err(GalleryError::Pass(_)) => Named::Nobody,
                     Err(e) => return Err(e).context("the gallery cannot be asked for a pass"),
@@ -115,16 +115,15 @@ impl Desk {
         self.note(Tried::Reader(from));
         self.note(tried);
         let found = gallery.find_credential(key)?;
-        let named = match found.map(|c| (c.subject, c.kind)) {
-            Some((subject, CredentialKind::Card)) if factor == Factor::Card => {
-                name(gallery, subject, Duress::None)?
+        let duress = match found.as_ref().map(|c| (c.kind, factor)) {
+            Some((CredentialKind::Card, Factor::Card) | (CredentialKind::Pin, Factor::Pin)) => {
+                Some(Duress::None)
             }
-            Some((subject, CredentialKind::Pin)) if factor == Factor::Pin => {
-                name(gallery, subject, Duress::None)?
-            }
-            Some((subject, CredentialKind::DuressPin)) if factor == Factor::Pin => {
-                name(gallery, subject, Duress::Told)?
-            }
+            Some((CredentialKind::DuressPin, Factor::Pin)) => Some(Duress::Told),
+            _ => None,
+        };
+        let named = match (found, duress) {
+            (Some(c), Some(duress)) => Named::Subject { subject: c.subject, duress },
             _ => Named::Nobody,
         };
         Ok(Shown { factor, named })
@@ -155,11 +154,4 @@ impl Desk {
     pub fn take_pass(&mut self) -> Option<PassText> {
         self.pass.take()
     }
-}
-
-fn name(gallery: &Gallery, subject: limen_gallery_db::SubjectId, duress: Duress) -> Result<Named> {
-    Ok(match gallery.subject(subject)? {
-        Some(s) => Named::Subject { subject, id: s.external_id, duress },
-        None => Named::Nobody,
-    })
 }

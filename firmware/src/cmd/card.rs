@@ -61,7 +61,7 @@ pub fn run(command: &Command) -> Result<Exit> {
                         .parse()?
                 }
             };
-            let mut gallery = Gallery::open(&file.path()?)?;
+            let mut gallery = file.open()?;
             let subject = gallery::find(&gallery, id)?;
             let key = number.key(&gallery.secret()?);
             let given = give(&mut gallery, &subject, CredentialKind::Card, &key)?;
@@ -69,7 +69,7 @@ pub fn run(command: &Command) -> Result<Exit> {
             Ok(Exit::Yes)
         }
         Command::Remove { file, id, card } => {
-            let mut gallery = Gallery::open(&file.path()?)?;
+            let mut gallery = file.open()?;
             let which = |c: &Credential| c.id == CredentialId::new(*card) && c.kind == CredentialKind::Card;
             take(&mut gallery, id, which)?.with_context(|| {
                 format!("{id} has no card {card}; `limen card list {id}` shows which they have")

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use limen_gallery_db::enrol::{Dropped, EnrolPolicy, EnrolRefusal, Existing, MAX_SAMPLES, Sample};
+use limen_gallery_db::enrol::{Dropped, EnrolRefusal, Existing, MAX_SAMPLES, Sample};
 use limen_gallery_db::event::{EventKind, NewEvent};
 use limen_gallery_db::{GalleryError, NewSubject, Subject};
 use limen_models::manifest::sha256_hex;
@@ -72,9 +72,10 @@ pub fn run(args: &EnrolMany) -> Result<Exit> {
     let mut list = List::open(&args.from, &TimeZone::system(), now)?;
     let entries = std::mem::take(&mut list.entries);
     let form = if args.json { Form::Json } else { Form::Words };
-    let (run, gallery) = match args.dry_run {
-        true => (Run::Dry, GalleryFile::Copied),
-        false => (Run::Real, GalleryFile::MayBeNew),
+    let run = if args.dry_run { Run::Dry } else { Run::Real };
+    let gallery = match run {
+        Run::Dry => GalleryFile::Copied,
+        Run::Real => GalleryFile::MayBeNew,
     };
     let recogniser = Recogniser::open(&config, None, gallery)?;
     let mode = match (args.add, args.replace) {
@@ -188,7 +189,7 @@ impl Desk<'_> {
             return refused("too-few-photos", why, seen);
         }
         let duplicates = duplicates(self.args.allow_duplicate);
-        let policy: EnrolPolicy = policy(&self.recogniser, needed, duplicates, existing)?;
+        let policy = policy(&self.recogniser, needed, duplicates, existing)?;
         let model = self.recogniser.model.clone();
         let mut event = NewEvent::new(self.now, EventKind::Enrolled).about_id(&new.external_id);
         event.model = Some(model.clone());

@@ -272,11 +272,7 @@ fn show(gallery: &Gallery, id: &str, as_json: bool) -> Result<Exit> {
 fn stand(file: &File, id: &str, standing: Standing) -> Result<Exit> {
     let mut gallery = file.open()?;
     let subject = find(&gallery, id)?;
-    let kind = match standing {
-        Standing::Suspended => EventKind::Suspended,
-        Standing::Active => EventKind::Resumed,
-    };
-    let event = NewEvent::new(Timestamp::now(), kind).about(subject.id);
+    let event = NewEvent::new(Timestamp::now(), standing.into()).about(subject.id);
     gallery.noting(event).set_standing(subject.id, standing)?;
     crate::say!("{id} is {} now", word(standing));
     Ok(Exit::Yes)

@@ -76,7 +76,7 @@ pub fn run(command: &Command) -> Result<Exit> {
         }
         Command::List { file, json, id } => list(&file.path()?, id.as_deref(), *json),
         Command::Revoke { file, pass } => {
-            let mut gallery = Gallery::open(&file.path()?)?;
+            let mut gallery = file.open()?;
             let whose = gallery.passes(None)?.into_iter().find(|p| p.id == *pass).map(|p| p.subject);
             let event = NewEvent { subject: whose, ..event(Timestamp::now(), "taken") };
             gallery.noting(event).revoke_pass(*pass)?;

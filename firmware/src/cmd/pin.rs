@@ -44,13 +44,13 @@ pub struct Pin {
 pub fn run(args: &Pin) -> Result<Exit> {
     let kind = if args.duress { CredentialKind::DuressPin } else { CredentialKind::Pin };
     if let Some(id) = &args.remove {
-        let mut gallery = Gallery::open(&args.gallery_path()?)?;
+        let mut gallery = args.gallery()?;
         card::take(&mut gallery, id, |c| c.kind == kind)?.with_context(|| format!("{id} has no {kind}"))?;
         eprintln!("{id} has no {kind} any more");
         return Ok(Exit::Yes);
     }
     if let Some(id) = &args.give {
-        let mut gallery = Gallery::open(&args.gallery_path()?)?;
+        let mut gallery = args.gallery()?;
         let subject = gallery::find(&gallery, id)?;
         let pin = asked_twice("New PIN, 6 to 8 digits, which are not shown: ", pin::chosen_for_person)?;
         let key = pin::key(&pin, &gallery.secret()?).context("the PIN cannot be hashed")?;
@@ -94,8 +94,8 @@ pub fn run(args: &Pin) -> Result<Exit> {
 }
 
 impl Pin {
-    fn gallery_path(&self) -> Result<PathBuf> {
-        gallery::File { config: self.config.clone(), gallery: self.gallery.clone() }.path()
+    fn gallery(&self) -> Result<Gallery> {
+        gallery::File { config: self.config.clone(), gallery: self.gallery.clone() }.open()
     }
 }
 

@@ -25,8 +25,6 @@ pub enum Named {
     Subject {
         /// Identity inside the gallery.
         subject: SubjectId,
-        /// External id.
-        id: String,
         /// Whether it says that they are forced to.
         duress: Duress,
     },
@@ -44,7 +42,7 @@ pub(super) struct Claims(Vec<(Shown, Millis)>);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum All {
     Nobody,
-    One { subject: SubjectId, id: String, shown: Factors, duress: Duress },
+    One { subject: SubjectId, shown: Factors, duress: Duress },
     Several,
     Unknown,
     Locked,
@@ -72,21 +70,18 @@ impl Claims {
     pub(super) fn all(&self, now: Millis) -> All {
         let mut all = All::Nobody;
         for shown in self.fresh(now) {
-            let (subject, id, duress) = match &shown.named {
-                Named::Subject { subject, id, duress } => (subject, id, duress),
+            let (subject, duress) = match &shown.named {
+                Named::Subject { subject, duress } => (subject, duress),
                 Named::Nobody => return All::Unknown,
                 Named::Locked => return All::Locked,
             };
             all = match all {
-                All::Nobody => All::One {
-                    subject: *subject,
-                    id: id.clone(),
-                    shown: Factors::one(shown.factor),
-                    duress: *duress,
-                },
-                All::One { subject: other, id, shown: before, duress: told } if other == *subject => {
+                All::Nobody => {
+                    All::One { subject: *subject, shown: Factors::one(shown.factor), duress: *duress }
+                }
+                All::One { subject: other, shown: before, duress: told } if other == *subject => {
                     let duress = if told == Duress::Told { told } else { *duress };
-                    All::One { subject: other, id, shown: before.and(shown.factor), duress }
+                    All::One { subject: other, shown: before.and(shown.factor), duress }
                 }
                 All::One { .. } => All::Several,
                 All::Several | All::Unknown | All::Locked => all,
@@ -107,7 +102,6 @@ mod tests {
     fn shown(factor: Factor, who: Option<u8>) -> Shown {
         let named = who.map_or(Named::Nobody, |n| Named::Subject {
             subject: SubjectId::from_bytes([n; 16]),
-            id: n.to_string(),
             duress: Duress::None,
         });
         Shown { factor, named }
@@ -115,7 +109,7 @@ mod tests {
 
     fn one(n: u8, shown: &[Factor], duress: Duress) -> All {
         let shown = shown.iter().fold(Factors::NONE, |s, f| s.and(*f));
-        All::One { subject: SubjectId::from_bytes([n; 16]), id: n.to_string(), shown, duress }
+        All::One { subject: SubjectId::from_bytes([n; 16]), shown, duress }
     }
 
     #[test]

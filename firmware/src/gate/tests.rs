@@ -66,7 +66,7 @@ impl Door {
             min_frames: 1,
             cool_down_ms: 1000,
             companions: Companions::Allowed,
-            readers: Readers::None,
+            readers: Readers::Some,
         };
         let house = House::new(rules, "front").unwrap();
         let gate = Gate::new(policy, model.clone(), house);
@@ -118,7 +118,7 @@ impl Door {
 
     fn shows(&mut self, factor: Factor, whose: &str, now: u64) -> String {
         let named = match self.gallery.subject_by_external_id(whose).unwrap() {
-            Some(s) => Named::Subject { subject: s.id, id: s.external_id, duress: Duress::None },
+            Some(s) => Named::Subject { subject: s.id, duress: Duress::None },
             None => Named::Nobody,
         };
         let shown = Shown { factor, named };

@@ -11,7 +11,7 @@ use crate::people::{MAX_FILES, Store, is_hidden};
 /// memory before the first file is counted.
 const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
 /// Most bytes of all files together: 10,000 people with five pictures of 2 MB.
-pub const MAX_TOTAL_BYTES: u64 = 100 << 30;
+const MAX_TOTAL_BYTES: u64 = 100 << 30;
 /// Photographs do not shrink in a ZIP, and a list of people to a tenth: what grows more than that is a trap.
 const MAX_GROWTH: u64 = 20;
 /// Below this no growth is suspicious.

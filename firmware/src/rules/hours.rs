@@ -121,8 +121,6 @@ impl FromStr for Day {
 /// Days on which a schedule is that of a holiday.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holiday {
-    /// What it is called.
-    pub(super) name: String,
     pub(super) days: Days,
 }
 
@@ -157,11 +155,6 @@ impl Holiday {
             }
         }
     }
-
-    /// What it is called.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
 }
 
 #[cfg(test)]
@@ -185,7 +178,7 @@ mod tests {
 
     fn holiday(from: &str, until: Option<&str>) -> Holiday {
         let days = Days::new(from.parse().unwrap(), until.map(|u| u.parse().unwrap())).unwrap();
-        Holiday { name: "Feast".into(), days }
+        Holiday { days }
     }
 
     #[test]
@@ -302,7 +295,7 @@ mod tests {
         ) {
             let monday: Date = "2026-12-21".parse().unwrap();
             let feast_date = monday.checked_add((feast_day as i64).days()).unwrap();
-            let holidays = [Holiday { name: "Feast".into(), days: Days::Once(feast_date, feast_date) }];
+            let holidays = [Holiday { days: Days::Once(feast_date, feast_date) }];
             let s = Schedule { days: days.clone(), holiday: feast.clone() };
             let now = monday.at(0, 0, 0, 0).checked_add((minute as i64).minutes()).unwrap();
             let written_out = (0..14usize).flat_map(|day| {

@@ -149,7 +149,7 @@ pub(super) fn read(text: &str) -> Result<Rules, RulesError> {
         if let Some(schedule) = &r.schedule {
             known(&place, schedule)?;
         }
-        names(&place, [&r.groups, &r.doors, &r.after])?;
+        names(&place, r.groups.iter().chain(&r.doors).chain(&r.after))?;
         let needs: Needs = r.needs.parse().map_err(|why: String| wrong(format!("{place}: needs"), why))?;
         let persons = match (r.persons, r.within_s) {
             (1, _) => Persons::One,
@@ -163,10 +163,10 @@ pub(super) fn read(text: &str) -> Result<Rules, RulesError> {
     let mut hold_open = Vec::new();
     for h in text.hold_open {
         known("hold_open", &h.schedule)?;
-        names("hold_open", [&h.doors, &h.after, &Vec::new()])?;
+        names("hold_open", h.doors.iter().chain(&h.after))?;
         hold_open.push(HoldOpen { doors: h.doors, schedule: h.schedule, after: h.after });
     }
-    names("blocked", [&text.blocked, &Vec::new(), &Vec::new()])?;
+    names("blocked", &text.blocked)?;
     Ok(Rules {
         time_zone: text.time_zone,
         schedules,
@@ -185,8 +185,8 @@ fn named(place: &str, name: &str) -> Result<(), RulesError> {
     Ok(())
 }
 
-fn names(place: &str, lists: [&Vec<String>; 3]) -> Result<(), RulesError> {
-    lists.into_iter().flatten().try_for_each(|name| named(place, name))
+fn names<'a>(place: &str, names: impl IntoIterator<Item = &'a String>) -> Result<(), RulesError> {
+    names.into_iter().try_for_each(|name| named(place, name))
 }
 
 fn schedule(name: &str, s: ScheduleText) -> Result<Schedule, RulesError> {
@@ -229,7 +229,7 @@ fn holiday(h: HolidayText) -> Result<Holiday, RulesError> {
     let day = |text: &str| text.parse::<Day>().map_err(|why| wrong(&place, why));
     let until = h.until.as_deref().map(day).transpose()?;
     let days = Days::new(day(&h.date)?, until).map_err(|why| wrong(&place, why))?;
-    Ok(Holiday { name: h.name, days })
+    Ok(Holiday { days })
 }
 
 fn passback(p: PassbackText, doors: BTreeMap<String, DoorText>) -> Result<Passback, RulesError> {
@@ -239,13 +239,10 @@ fn passback(p: PassbackText, doors: BTreeMap<String, DoorText>) -> Result<Passba
         (_, Some(_)) => return Err(wrong("passback.minutes", "only mode = \"timed\" has minutes")),
         (_, None) => 0,
     };
-    names("passback.free", [&p.free, &Vec::new(), &Vec::new()])?;
+    names("passback.free", &p.free)?;
     let mut areas = BTreeMap::new();
     for (door, DoorText { from, into }) in doors {
-        names(
-            &format!("doors.{door}"),
-            [&vec![door.clone(), from.clone(), into.clone()], &Vec::new(), &Vec::new()],
-        )?;
+        names(&format!("doors.{door}"), [&door, &from, &into])?;
         if from == into {
             return Err(wrong(format!("doors.{door}"), "it leads from an area into the same; name two"));
         }

@@ -43,8 +43,7 @@ impl Attendant {
             return self.enrol(&wanted, at, gallery);
         }
         let Some(people) = &mut self.people else { return Ok(None) };
-        let largest = seen.sightings.iter().max_by(|a, b| area(a).total_cmp(&area(b)));
-        let face = largest.map(|s| face(s, seen));
+        let face = seen.largest().map(|i| face(&seen.sightings[i]));
         let deed = people.look(face.as_ref(), at.now);
         deed.map(|deed| self.do_for_people(deed, at, gallery)).transpose().map(Option::flatten)
     }
@@ -156,20 +155,15 @@ fn failed(people: &mut Enrol, why: &GalleryError, now: Millis) {
     people.did(Outcome::Failed, now);
 }
 
-fn area(s: &Sighting) -> f32 {
-    s.detection.bbox.area()
-}
-
 /// What the poses look at of a face.
-fn face<'a>(s: &'a Sighting, seen: &Seen) -> Face<'a> {
-    let crowd = seen.sightings.iter().filter(|other| area(other) >= 0.5 * area(s)).count();
+fn face(s: &Sighting) -> Face<'_> {
     let measures = s.quality.measures;
     Face {
         yaw_deg: measures.map_or(0.0, |m| m.yaw_deg),
         pitch_deg: measures.map_or(0.0, |m| m.pitch_deg),
         fault: s.quality.reasons.first().copied(),
         sample: s.sample.as_ref().map(|e| (e.values(), s.quality.score)),
-        is_crowded: crowd > 1,
+        is_crowded: s.companions > 0,
     }
 }
 
@@ -198,10 +192,7 @@ fn stand(
     standing: Standing,
     wall: Timestamp,
 ) -> Result<EventKind, GalleryError> {
-    let kind = match standing {
-        Standing::Suspended => EventKind::Suspended,
-        Standing::Active => EventKind::Resumed,
-    };
+    let kind = EventKind::from(standing);
     let subject = find(gallery, id)?.id;
     gallery.noting(NewEvent::new(wall, kind).about(subject).because(HERE)).set_standing(subject, standing)?;
     Ok(kind)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
-use limen_gallery_db::{EventKind, Gallery, NewEvent};
+use limen_gallery_db::{EventKind, NewEvent};
 
 use crate::cmd::Exit;
 use crate::cmd::gallery::{File, find};
@@ -60,7 +60,7 @@ fn end(text: &str) -> Result<Bound, String> {
 
 /// Runs the command.
 pub fn run(args: &Change) -> Result<Exit> {
-    let mut gallery = Gallery::open(&args.file.path()?)?;
+    let mut gallery = args.file.open()?;
     let old = find(&gallery, &args.id)?;
     let mut new = old.clone();
     if let Some(name) = &args.name {
